@@ -1,0 +1,288 @@
+"""From the journal into the database: every line becomes one UsageRecord, once.
+
+Each row is inserted "unless its request id is there", so draining the same line twice changes nothing, and a drainer
+may be killed at any moment. A segment is deleted only when nobody can write to it any more (its lock is free) and all
+of it is in the database. Lines that cannot be read go to a .bad file beside it and are counted, never dropped in
+silence. When the database is away, nothing is deleted and the next run begins where this one stopped.
+
+A dead process's table of requests in flight is read after all of its lines: who has a line is already there, and who
+has none was interrupted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
+
+from api import inflight
+from api.models import UsageRecord
+from api.usage import Outcome, Row, as_record_fields
+from keys.models import ApiToken, ProviderKey
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+#: Bytes read of one segment at a time.
+CHUNK = 4 * 1024 * 1024
+#: A draft that was never renamed belongs to a process that died at its birth; it is removed after this many seconds.
+DRAFT_AGE = 3600.0
+
+_decode = msgspec.json.Decoder(Row).decode
+_TEXT_LIMITS = {column.name: column.max_length for column in UsageRecord._meta.concrete_fields if column.max_length}
+#: The largest number that both databases' columns hold.
+_BIGGEST = 2**63 - 1
+
+
+@dataclass
+class Report:
+    """What one run did. `waiting` says why it stopped early, if it did."""
+
+    rows: int = 0
+    interrupted: int = 0
+    bad: int = 0
+    segments: int = 0
+    waiting: str = ""
+    _tokens: dict[str, float] = field(default_factory=dict)
+    _keys: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = f"{self.rows} rows ({self.interrupted} interrupted), {self.bad} bad lines, {self.segments} files done"
+        return f"{text}; waiting: {self.waiting}" if self.waiting else text
+
+
+def drain(folder: Path | None = None) -> Report:
+    """Bring what the journal holds now into the database. Safe to call from several processes: one works at a time."""
+    folder = folder or settings.HOME.journal
+    report = Report()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_one(folder) as mine:
+        if not mine:
+            report.waiting = "another drainer is at work"
+            return report
+        close_old_connections()
+        try:
+            _drain_all(folder, report)
+            _touch(report)
+        except (OperationalError, InterfaceError) as problem:
+            report.waiting = f"the database is away ({type(problem).__name__})"
+            close_old_connections()
+    return report
+
+
+def backlog(folder: Path) -> tuple[int, int]:
+    """Files and bytes that wait in the journal; a live process's newest file counts too."""
+    sizes = []
+    for path in folder.glob("*.jsonl"):
+        try:
+            sizes.append(path.stat().st_size)
+        except FileNotFoundError:
+            continue
+    return len(sizes), sum(sizes)
+
+
+def _drain_all(folder: Path, report: Report) -> None:
+    tables = {path.stem: path for path in folder.glob("*.inflight")}
+    writers = sorted(set(tables) | {_writer_of(path) for path in folder.glob("*.jsonl")})
+    for writer in writers:
+        table = tables.get(writer)
+        # Whether the writer is dead is asked before its lines are read: then no line can come after them.
+        with _locked(table) as dead:
+            segments = [_drain_segment(path, report) for path in sorted(folder.glob(f"{writer}-*.jsonl"))]
+            done = all(segments)
+            if table is not None and dead and done:
+                _book_interrupted(table, report)
+                table.unlink()
+    now = time.time()
+    for draft in folder.glob("*.new"):
+        if now - draft.stat().st_mtime > DRAFT_AGE:
+            draft.unlink(missing_ok=True)
+
+
+def _writer_of(segment: Path) -> str:
+    return segment.stem.rpartition("-")[0]
+
+
+def _drain_segment(path: Path, report: Report) -> bool:
+    """True when all of it is in the database and the file is gone."""
+    mark = path.with_suffix(".pos")
+    with _locked(path) as ended:
+        position = int(mark.read_text() or 0) if mark.exists() else 0
+        with path.open("rb") as file:
+            while True:
+                file.seek(position)
+                data = file.read(CHUNK)
+                end = data.rfind(b"\n") + 1
+                if not end and len(data) == CHUNK:
+                    end = CHUNK  # a line of 4 MiB is no row
+                if not end:
+                    break
+                _insert_lines(data[:end], path, report)
+                position += end
+                _write_mark(mark, position)
+        if not ended:
+            return False
+        if data:
+            _set_aside(path, [data], report)  # what the writer had begun when it died
+        path.unlink()
+        mark.unlink(missing_ok=True)
+        report.segments += 1
+    return True
+
+
+def _insert_lines(data: bytes, path: Path, report: Report) -> None:
+    rows: list[Row] = []
+    bad: list[bytes] = []
+    for line in data.split(b"\n"):
+        if not line:
+            continue
+        try:
+            rows.append(_decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            bad.append(line)
+    for start in range(0, len(rows), BATCH):
+        _insert(rows[start : start + BATCH], path, report)
+    if bad:
+        _set_aside(path, bad, report)
+
+
+def _insert(rows: list[Row], path: Path, report: Report) -> None:
+    try:
+        with transaction.atomic():
+            UsageRecord.objects.bulk_create([_record(row) for row in rows], ignore_conflicts=True)
+    except (OperationalError, InterfaceError):
+        raise
+    except (DatabaseError, ValueError, OverflowError):
+        if len(rows) == 1:
+            _set_aside(path, [msgspec.json.encode(rows[0])], report)
+            return
+        half = len(rows) // 2
+        _insert(rows[:half], path, report)
+        _insert(rows[half:], path, report)
+        return
+    report.rows += len(rows)
+    for row in rows:
+        if row.token_id:
+            report._tokens[row.token_id] = max(row.started_at, report._tokens.get(row.token_id, 0.0))
+        if row.key_fingerprint:
+            report._keys[row.key_fingerprint] = max(row.started_at, report._keys.get(row.key_fingerprint, 0.0))
+
+
+def _record(row: Row) -> UsageRecord:
+    fields = as_record_fields(row)
+    for name, limit in _TEXT_LIMITS.items():
+        value = fields.get(name)
+        if isinstance(value, str):
+            fields[name] = value.replace("\x00", "")[:limit]
+    for name, value in fields.items():
+        if isinstance(value, int) and abs(value) > _BIGGEST:
+            fields[name] = None
+    fields["started_at"] = datetime.fromtimestamp(row.started_at, UTC)
+    return UsageRecord(**fields)
+
+
+def _book_interrupted(table: Path, report: Report) -> None:
+    rows = []
+    for data in inflight.read(table):
+        try:
+            row = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            _set_aside(table, [data], report)
+            continue
+        row.outcome = Outcome.INTERRUPTED
+        row.error_code, row.fault = "interrupted", "gateway"
+        rows.append(row)
+    known: set[str] = set()
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        known.update(
+            UsageRecord.objects.filter(request_id__in=[row.request_id for row in part]).values_list(
+                "request_id", flat=True
+            )
+        )
+        new = [row for row in part if row.request_id not in known]
+        _insert(new, table, report)
+        report.interrupted += len(new)
+
+
+def _touch(report: Report) -> None:
+    """When tokens and keys were last used, to the minute (R-TOK-03)."""
+    uses: tuple[tuple[Any, str, dict[str, float]], ...] = (
+        (ApiToken, "pk", report._tokens),
+        (ProviderKey, "fingerprint", report._keys),
+    )
+    for model, column, seen in uses:
+        by_minute: dict[float, list[str]] = {}
+        for name, at in seen.items():
+            by_minute.setdefault(at // 60 * 60, []).append(name)
+        for minute, names in by_minute.items():
+            moment = datetime.fromtimestamp(minute, UTC)
+            for start in range(0, len(names), BATCH):
+                part = {f"{column}__in": names[start : start + BATCH]}
+                rows = model.objects.filter(**part)
+                (rows.filter(last_used_at__lt=moment) | rows.filter(last_used_at__isnull=True)).touch(
+                    last_used_at=moment
+                )
+
+
+def _set_aside(path: Path, lines: list[bytes], report: Report) -> None:
+    """Keep unreadable lines beside the journal for a person to look at."""
+    bad = path.with_suffix(".bad")
+    with bad.open("ab") as file:
+        file.writelines(line + b"\n" for line in lines)
+        bad.chmod(0o600)
+    report.bad += len(lines)
+    logger.error("%d unreadable journal lines kept in %s", len(lines), bad.name)
+
+
+def _write_mark(mark: Path, position: int) -> None:
+    draft = mark.with_suffix(".pos-new")
+    draft.write_text(str(position))
+    draft.replace(mark)
+
+
+@contextmanager
+def _locked(path: Path | None) -> Iterator[bool]:
+    """Whether the file's writer is gone: its lock can be had. It is held meanwhile."""
+    if path is None:
+        yield True
+        return
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[bool]:
+    fd = os.open(folder / "drain.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(fd)

@@ -1,0 +1,390 @@
+"""The one orchestrator: which upstream is asked, with which key, how often, and what the client gets in the end.
+
+    candidate after candidate, at most three that were called
+        key after key, while the upstream answers with a rate limit (M-12), each key once (M-15)
+            encode, sign, send, judge
+    the first deliverable answer is relayed; else the last attempt's error is the answer (M-14)
+
+A next candidate is asked only while nothing has reached the client. All attempts share one total deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from functools import partial
+from typing import Final, Literal
+
+import httpx
+from django.conf import settings
+from django.http import HttpResponseBase
+
+from api import identity
+from api.answer import JSON, Answer, EventStream
+from api.body import refuse_lookalikes
+from api.errors import BY_CODE, ApiError, Fault
+from api.leasing import keys_for, no_key, why_unavailable
+from api.naming import plan_for
+from api.relay import CLOCKS_DIFFER, Broken, Pump, read_some
+from api.trip import Trip
+from api.usage import Attempt, Outcome, microseconds
+from keys.origins import allows
+from keys.pool import Lease, pool
+from keys.sealing import Unsealable
+from providers import transport
+from providers.credentials import CannotSign, sign
+from providers.dialects.canon import Usage
+from providers.dialects.jsonio import BadBody, Fields, quote, read_object
+from providers.dialects.registry import DIALECTS
+from providers.dialects.sse import EventTooLong
+from providers.exchange import Call, CallClock, Outgoing
+from providers.families import FAMILIES
+from providers.hosts import BadUrl, UnfilledVariable, base_url, chat_url
+from providers.secrets import Secret
+from providers.verdicts import Verdict, judge, judge_event, of_exception
+from routing.latency import latencies
+from routing.resolve import AUTO, Candidate, Plan
+
+MOST_CANDIDATES: Final = 3
+#: Bytes of an error's body that are read; those of an answer are the transport's to limit.
+MOST_ERROR: Final = 1024 * 1024
+
+_OPTIONS: Final = frozenset(("include_usage",))
+_STATUS_FAULTS: Final = {429: Fault.RATE_LIMITED, 401: Fault.UPSTREAM_AUTH, 503: Fault.UPSTREAM_OVERLOADED}
+
+
+async def chat(trip: Trip, fields: Fields) -> HttpResponseBase:
+    """Answer one chat completion, in the trip's dialect. Raises ApiError; closes the trip unless it raises."""
+    return await _Forward(trip, fields).run()
+
+
+class _Forward:
+    """One request's attempts."""
+
+    __slots__ = ("asked_usage", "dialect", "due", "error", "fields", "options", "plan", "stream", "trip", "usage")
+
+    def __init__(self, trip: Trip, fields: Fields) -> None:
+        self.trip = trip
+        self.fields = fields
+        #: the client's, and of every family that is asked
+        self.dialect = DIALECTS[trip.row.dialect]
+        self.stream = _flag(fields, "stream")
+        self.asked_usage = False
+        #: what `stream_options` becomes; None: it stays as it came
+        self.options: bytes | None = None
+        #: the answer so far: the error of the last attempt, or why there was none
+        self.error: ApiError | None = None
+        self.due = 0.0
+        #: of a whole answer
+        self.usage: Usage | None = None
+
+    async def run(self) -> HttpResponseBase:
+        trip = self.trip
+        row = trip.row
+        self.plan = self._resolve()
+        row.resolve_us = microseconds(trip.started)
+        if self.stream and self.dialect.stream_options:
+            self._read_stream_options()
+        called = 0
+        now = asyncio.get_running_loop().time()
+        for candidate in self.plan.candidates:
+            if called >= MOST_CANDIDATES:
+                break
+            before = row.attempts
+            self.due = now + candidate.account.timeouts.total
+            response = await self._try_candidate(candidate)
+            if response is not None:
+                return response
+            if self.error is not None and self.error.final:
+                break
+            called += row.attempts > before
+        raise self.error or ApiError(Fault.NO_CANDIDATE)
+
+    # --- before anything is sent ------------------------------------------------------------------------------------
+
+    def _resolve(self) -> Plan:
+        trip = self.trip
+        assert trip.snapshot is not None
+        assert trip.project is not None
+        asked = self.fields.text("model")
+        if asked is None:
+            if self.fields.get("model") not in (None, b"null"):
+                raise ApiError(Fault.INVALID_PARAMETER, "`model` must be a string.", param="model")
+            asked = ""
+        asked = asked.strip()
+        trip.row.model = asked[:191]
+        trip.row.stream = self.stream
+        return plan_for(
+            trip.snapshot,
+            trip.project.id,
+            asked,
+            self.dialect.name,
+            draw=random.random(),  # noqa: S311 - spreads load
+            # Otherwise the candidates without a key are passed over when their turn comes.
+            available=partial(why_unavailable, trip) if asked in ("", AUTO) else None,
+            latency=latencies.of,
+        )
+
+    def _read_stream_options(self) -> None:
+        """Metering needs the usage of a stream: ask for it, and remember whether the client did."""
+        raw = self.fields.get("stream_options")
+        if raw is None or raw == b"null":
+            self.options = b'{"include_usage":true}'
+            return
+        try:
+            options = read_object(raw)
+        except BadBody:
+            raise ApiError(
+                Fault.INVALID_PARAMETER, "`stream_options` must be an object.", param="stream_options"
+            ) from None
+        refuse_lookalikes(options, _OPTIONS)
+        self.asked_usage = options.flag("include_usage") is True
+        if not self.asked_usage:
+            self.options = options.replace("include_usage", b"true")
+
+    # --- one candidate ----------------------------------------------------------------------------------------------
+
+    async def _try_candidate(self, candidate: Candidate) -> HttpResponseBase | None:
+        """The answer, or None and `self.error`."""
+        trip = self.trip
+        try:
+            keys = keys_for(trip, candidate)
+        except ApiError as refusal:
+            self._refuse(refusal)
+            return None
+        if not FAMILIES[candidate.family].speaks(self.dialect.name):
+            self._refuse(
+                ApiError(
+                    Fault.FAMILY_NOT_SERVED,
+                    f"'{candidate.public_name}' is served by an API of the family '{candidate.family}', "
+                    "which this endpoint cannot speak yet.",
+                )
+            )
+            return None
+        for key in keys:
+            lease: Lease | None = None
+            if key is not None:
+                try:
+                    lease = pool.lease(key)
+                except Unsealable:
+                    if self.error is None:
+                        self._refuse(no_key(trip, candidate, sealed=True))
+                    continue
+            outcome = await self._attempt(candidate, lease)
+            if not isinstance(outcome, Verdict):
+                return outcome
+            if outcome.kind != "next_key":
+                break
+            if lease is not None:
+                self._cool(lease, outcome.retry_after, alone=key is keys[-1] and candidate is self.plan.candidates[-1])
+        return None
+
+    def _cool(self, lease: Lease, asked: float | None, *, alone: bool) -> None:
+        """Let a limited key rest: for as long as the upstream asked, else for a guess.
+
+        On a guess nobody's last key rests: one stray 429 must not take a model away that would answer again at once.
+        """
+        if asked is not None:
+            pool.cool(lease.key.fingerprint, asked)
+        elif not alone:
+            pool.cool(lease.key.fingerprint, settings.KEY_COOLDOWN)
+
+    def _refuse(self, error: ApiError) -> None:
+        """Keep an error that came without an attempt; an attempt's error, or the first such one, counts more."""
+        if self.error is None or (error.fault is Fault.KEYS_COOLING and not self.trip.row.attempts):
+            self.error = error
+
+    # --- one attempt ------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, candidate: Candidate, lease: Lease | None) -> HttpResponseBase | Verdict:
+        """One call of one upstream with one key: an answer to send, or what to do next and `self.error`."""
+        trip = self.trip
+        row = trip.row
+        account, provider = candidate.account, candidate.provider
+        row.account, row.provider = account.name, provider.slug
+        row.upstream_model, row.served_model = candidate.upstream_model, candidate.public_name
+        row.key_fingerprint = lease.key.fingerprint if lease is not None else ""
+        trip.facts = candidate.facts
+        stream = self.stream and provider.streaming
+        clock = CallClock()
+        try:
+            request = self._encode(candidate, lease, stream, clock)
+        except (BadUrl, CannotSign) as problem:
+            fault = Fault.VARIABLE_MISSING if isinstance(problem, UnfilledVariable) else Fault.BAD_ACCOUNT
+            self._refuse(ApiError(fault, f"Account '{account.name}': {problem}."))
+            return Verdict("next_candidate", fault.code, fault.status)
+        row.attempts += 1
+        attempt = Attempt(account.name, candidate.upstream_model, row.key_fingerprint)
+        row.attempt_log.append(attempt)
+        trip.sent()
+        start = time.perf_counter()
+        outcome = await self._send(request, candidate, lease, stream, attempt)
+        row.connect_us = clock.connect_us
+        attempt.us = microseconds(start)
+        if isinstance(outcome, Verdict):
+            attempt.verdict = outcome.code
+            self.error = _error_of(outcome, candidate)
+            self.error.final = outcome.kind == "final"
+            return outcome
+        to_first_byte = (row.first_byte_us or 0) - microseconds(trip.arrived, start)
+        latencies.note(account.id, candidate.upstream_model, to_first_byte / 1_000_000)
+        if isinstance(outcome, Answer):  # a stream closes the trip when it ends
+            trip.close(Outcome.OK, outcome.status_code, self.usage)
+        return outcome
+
+    async def _send(
+        self, request: Outgoing, candidate: Candidate, lease: Lease | None, stream: bool, attempt: Attempt
+    ) -> HttpResponseBase | Verdict:
+        """One exchange, and what its failures mean."""
+        try:
+            # The transport's own total deadline begins anew with each attempt, and stays a second behind.
+            async with asyncio.timeout_at(self.due):
+                return await self._exchange(request, candidate, lease, stream, attempt)
+        except TimeoutError:
+            return _verdict(Fault.TOTAL_TIMEOUT, "final")
+        except Broken as problem:
+            return _verdict(problem.fault)
+        except EventTooLong:
+            return _verdict(Fault.ANSWER_TOO_LARGE)
+        except httpx.HTTPError as problem:
+            if asyncio.get_running_loop().time() >= self.due - CLOCKS_DIFFER:
+                return _verdict(Fault.TOTAL_TIMEOUT, "final")
+            return of_exception(problem)
+
+    async def _exchange(
+        self, request: Outgoing, candidate: Candidate, lease: Lease | None, stream: bool, attempt: Attempt
+    ) -> HttpResponseBase | Verdict:
+        """Send, and read as much as it takes to judge. Whatever is not relayed is closed."""
+        secrets = (lease.secret,) if lease is not None else ()
+        response = await transport.current().handle_async_request(request)
+        attempt.status = response.status_code
+        relayed = False
+        try:
+            if stream and response.status_code == 200 and "json" not in response.headers.get("content-type", ""):
+                outcome = await self._open_stream(candidate, lease, response, secrets)
+                relayed = isinstance(outcome, EventStream)
+                return outcome
+            return await self._read_answer(response, secrets)
+        finally:
+            if not relayed:
+                await response.aclose()
+
+    def _encode(self, candidate: Candidate, lease: Lease | None, stream: bool, clock: CallClock) -> Outgoing:
+        """The request for the upstream: the client's bytes with the model, and what streaming needs, replaced."""
+        fields, account, provider = self.fields, candidate.account, candidate.provider
+        fields.restore()
+        fields.set("model", quote(candidate.upstream_model))
+        if self.stream:
+            if not stream:
+                fields.set("stream", b"false")
+                fields.remove("stream_options")
+            elif self.options is not None and candidate.quirks.get("stream_usage") is not False:
+                fields.set("stream_options", self.options)
+        url = self._url(candidate, lease)
+        if lease is not None and not allows(lease.key_set.origin, url):
+            raise BadUrl("the route's address is not one that the account's keys were sealed for")
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", "text/event-stream" if stream else "application/json"),
+            ("user-agent", "jackfield"),
+            ("x-request-id", self.trip.row.request_id),
+            ("via", identity.via()),
+        ]
+        secret: Secret | None = lease.secret if lease is not None else None
+        url = sign(provider, headers, url, secret)
+        call = Call(account.private_network, account.timeouts, clock)
+        return Outgoing("POST", url, headers, fields.body(), call)
+
+    def _url(self, candidate: Candidate, lease: Lease | None) -> str:
+        """Where the request goes; made once per snapshot. Raises BadUrl."""
+        assert self.trip.snapshot is not None
+        memo = self.trip.snapshot.memo
+        key_set = lease.key_set if lease is not None else None
+        known = ("chat-url", candidate.account.id, key_set.id if key_set is not None else None, candidate.family)
+        url: str | None = memo.get(known)
+        if url is None:
+            variables = key_set.variables if key_set is not None else {}
+            base = base_url(candidate.provider, candidate.account, variables, candidate.family)
+            url = memo[known] = chat_url(base, candidate.family)
+        return url
+
+    async def _read_answer(self, response: httpx.Response, secrets: tuple[Secret, ...]) -> HttpResponseBase | Verdict:
+        """A whole answer: judged, spliced, ready to be journalled and sent."""
+        trip = self.trip
+        row = trip.row
+        row.first_byte_us = microseconds(trip.arrived)
+        status = response.status_code
+        body = await response.aread() if status < 300 else await read_some(response, MOST_ERROR)
+        verdict = judge(status, response.headers, body, secrets)
+        if verdict.kind != "deliver":
+            return verdict
+        try:
+            body, self.usage = self.dialect.splice(body, self._public_name())
+        except BadBody:
+            raise Broken(Fault.BAD_ANSWER) from None
+        if self.stream:
+            trip.dropped = ("stream",)
+        return Answer(body, [JSON, *trip.headers()], status)
+
+    async def _open_stream(
+        self, candidate: Candidate, lease: Lease | None, response: httpx.Response, secrets: tuple[Secret, ...]
+    ) -> HttpResponseBase | Verdict:
+        """A stream whose first event has been judged; its headers are not sent before that."""
+        trip = self.trip
+        row = trip.row
+        tap = self.dialect.tap(self._public_name(), self.asked_usage)
+        place = (candidate.account.id, self._url(candidate, lease), candidate.upstream_model)
+        needs_usage = self.dialect.stream_options and candidate.quirks.get("stream_usage") is not False
+        pump = Pump(
+            response,
+            self.dialect,
+            tap,
+            candidate.account.timeouts,
+            self.due,
+            secrets=secrets,
+            place=place,
+            needs_usage=needs_usage,
+        )
+        head = await pump.head()
+        row.first_byte_us = microseconds(trip.arrived)
+        if tap.error is not None and not pump.relayed:
+            if tap.error.malformed:
+                raise Broken(Fault.BAD_ANSWER)
+            return judge_event(tap.error.body, response.headers, secrets)
+        return EventStream(pump.pieces(head, trip), trip.headers())
+
+    def _public_name(self) -> str:
+        """The model in the answer: the name that was asked for; what `auto` chose, where none was."""
+        asked = self.trip.row.model
+        return self.plan.public_name if asked in ("", AUTO) else asked
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    value = fields.flag(name)
+    if value is None and fields.get(name) not in (None, b"null"):
+        raise ApiError(Fault.INVALID_PARAMETER, f"`{name}` must be true or false.", param=name)
+    return value is True
+
+
+def _verdict(fault: Fault, kind: Literal["next_candidate", "final"] = "next_candidate") -> Verdict:
+    return Verdict(kind, fault.code, fault.status, fault.value.text)
+
+
+def _error_of(verdict: Verdict, candidate: Candidate) -> ApiError:
+    """What the client gets if this was the last attempt.
+
+    Where an upstream refused our key or does not know the model we asked for, its own words read as if the caller's
+    token or model name were wrong: a sentence says whose they are.
+    """
+    message, account = verdict.message, candidate.account.name
+    if verdict.status in (401, 402, 403, 404) and verdict.error is not None:
+        message += f" (said by the upstream of account '{account}' of its key or model there; your token is fine)"
+    elif verdict.code == "egress_refused":
+        message += f" Account '{account}' may not reach private addresses, plain HTTP or ports other than 443."
+    fault = BY_CODE.get(verdict.code) or _STATUS_FAULTS.get(verdict.status, Fault.UPSTREAM_ERROR)
+    headers: dict[str, str] = {}
+    if verdict.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(verdict.retry_after))
+    return ApiError(fault, message, status=verdict.status, headers=headers, error=verdict.error)

@@ -1,0 +1,217 @@
+"""How this process is: alive, ready, and in figures. Served hop-free beside /v1, to probes without a token."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from bisect import bisect_left
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views import View
+
+from api import drain, journal
+from api.auth import presented
+from api.errors import ApiError
+from api.exposition import BUCKETS, exposition
+from api.figures import Board, Figures, Histogram, collect
+from api.usage import Row
+from keys.tokens import authenticate
+from providers import transport
+from routing.store import store
+
+#: Requests that have an open row in this process.
+active = 0
+#: Requests refused because there were too many in hand (R-REL-22).
+shed = 0
+#: True from the moment the process was told to stop: not ready any more, requests in hand are finished.
+stopping = False
+
+#: Label sets kept; a caller can make names up, but only names that resolved are labels.
+_MOST_SERIES = 10_000
+
+#: Seconds between two writes of the figures for the other processes.
+SHARE_EVERY: Final = 1.0
+#: Seconds for which the size of the journal, once asked for, is told again.
+BACKLOG_EVERY: Final = 5.0
+#: The kind of token that may see names.
+_ADMIN: Final = "a"
+
+_kept: Board | None = None
+_timer: asyncio.TimerHandle | None = None
+#: (the journal's folder, when it was looked through, its files and bytes)
+_waiting: tuple[Path, float, tuple[int, int]] | None = None
+_requests: dict[tuple[str, str, int, str], int] = {}
+_tokens: dict[tuple[str, str, str], int] = {}
+
+
+_total = Histogram([0] * (len(BUCKETS) + 1))
+_first_byte = Histogram([0] * (len(BUCKETS) + 1))
+
+
+def count(row: Row) -> None:
+    """Take a finished request into the figures."""
+    series = (row.served_model, row.account, row.status, row.outcome)
+    if series in _requests or len(_requests) < _MOST_SERIES:
+        _requests[series] = _requests.get(series, 0) + 1
+    if row.total_us is not None:
+        _observe(_total, row.total_us)
+    if row.first_byte_us is not None:
+        _observe(_first_byte, row.first_byte_us)
+    for kind, tokens in (("input", row.input_tokens), ("output", row.output_tokens)):
+        if tokens:
+            name = (row.served_model, row.account, kind)
+            if name in _tokens or len(_tokens) < _MOST_SERIES:
+                _tokens[name] = _tokens.get(name, 0) + tokens
+
+
+def _observe(histogram: Histogram, us: int) -> None:
+    histogram.buckets[bisect_left(BUCKETS, us / 1_000_000)] += 1
+    histogram.sum_us += us
+
+
+def stop() -> None:
+    """From now on this process is not ready."""
+    global stopping  # noqa: PLW0603 - one process, one state
+    stopping = True
+
+
+def start() -> None:
+    """Undo `stop`, where a process serves again."""
+    global stopping  # noqa: PLW0603
+    stopping = False
+
+
+class _Probe(View):
+    http_method_names = ["get"]
+
+
+class Healthz(_Probe):
+    """Alive: the event loop answers."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse(b"ok\n", content_type="text/plain")
+
+
+class Readyz(_Probe):
+    """Ready: a snapshot serves. Without a database it is ready and says that it is degraded."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        ready = store.ready and not stopping
+        state: dict[str, Any] = {
+            "ready": ready,
+            "draining": stopping,
+            "database": not store.degraded,
+            **store.status(),
+        }
+        if not _may_see_names(request):
+            state["problem"] = bool(state["problem"])
+        return HttpResponse(msgspec.json.encode(state), status=200 if ready else 503, content_type="application/json")
+
+
+class Metrics(_Probe):
+    """Figures of all processes of this home, as Prometheus reads them; names of models and accounts for admins only."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        board = _board()
+        own = _own()
+        shared = board.write(own)  # what is told now stays in the sum, should this process be killed
+        figures = await asyncio.to_thread(_collect, board.folder, None if shared else own)
+        page = exposition(figures, named=_may_see_names(request))
+        return HttpResponse(page.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _may_see_names(request: HttpRequest) -> bool:
+    """A token of the kind `a` was presented, or the figures are open. Loopback is no credential: proxies are there."""
+    if settings.METRICS_OPEN:
+        return True
+    try:
+        text = presented(request.META)
+    except ApiError:
+        return False
+    token = authenticate(store.current.tokens, text, time.time()) if text and store.ready else None
+    project = None if token is None or token.kind != _ADMIN else store.current.projects.get(token.project_id)
+    return project is not None and project.enabled
+
+
+# --- figures, shared ------------------------------------------------------------------------------------------------
+
+
+def share() -> None:
+    """Write this process's figures now and every second, on the running loop, until `unshare`."""
+    global _timer  # noqa: PLW0603
+    begun = time.perf_counter()
+    _board().write(_own())
+    # Ten thousand series take some milliseconds to write: then it is done less often.
+    pause = max(SHARE_EVERY, (time.perf_counter() - begun) * 50)
+    _timer = asyncio.get_running_loop().call_later(pause, share)
+
+
+def unshare() -> None:
+    """Write them a last time."""
+    global _timer  # noqa: PLW0603
+    if _timer is not None:
+        _timer.cancel()
+        _timer = None
+        _board().write(_own())
+
+
+def _board() -> Board:
+    global _kept  # noqa: PLW0603 - one per process; a forked child opens its own
+    folder = settings.HOME.root / "figures"
+    if _kept is None or _kept.pid != os.getpid() or _kept.folder != folder:
+        _kept = Board(folder)
+    return _kept
+
+
+def _collect(folder: Path, unshared: Figures | None) -> Figures:
+    """The sum, in a thread: only the loop writes."""
+    global _waiting  # noqa: PLW0603 - a journal of many files is looked through once for many scrapes
+    whole, processes = collect(folder, unshared)
+    journals, now = settings.HOME.journal, time.monotonic()
+    if _waiting is None or _waiting[0] != journals or now - _waiting[1] >= BACKLOG_EVERY:
+        _waiting = (journals, now, drain.backlog(journals))
+    files, size = _waiting[2]
+    whole.gauges |= {
+        "jackfield_processes": processes,
+        "jackfield_journal_files": files,
+        "jackfield_journal_bytes": size,
+    }
+    return whole
+
+
+def _own() -> Figures:
+    """This process's figures now."""
+    written = journal.current()
+    gauges: dict[str, float] = {
+        "jackfield_requests_active": active,
+        "jackfield_requests_booked": len(written.inflight),
+        "jackfield_journal_lines_waiting": len(written.queue),
+        "jackfield_revision": store.current.revision,
+        "jackfield_snapshot_age_seconds": store.status()["age_seconds"] or 0,
+        "jackfield_degraded": int(store.degraded),
+        "jackfield_draining": int(stopping),
+    }
+    stats = getattr(transport.current(), "stats", None)
+    if stats is not None:
+        gauges |= {f"jackfield_upstream_{name}": value for name, value in stats().items() if isinstance(value, int)}
+    return Figures(
+        requests=list(_requests.items()),
+        tokens=list(_tokens.items()),
+        histograms={
+            "jackfield_request_seconds": Histogram(list(_total.buckets), _total.sum_us),
+            "jackfield_first_byte_seconds": Histogram(list(_first_byte.buckets), _first_byte.sum_us),
+        },
+        counters={
+            "jackfield_journal_appended_total": written.appended,
+            "jackfield_journal_failed_total": written.failed,
+            "jackfield_journal_lost_total": written.lost,
+            "jackfield_requests_shed_total": shed,
+            "jackfield_inflight_unbooked_total": written.inflight.unbooked,
+        },
+        gauges=gauges,
+    )

@@ -1,0 +1,51 @@
+"""What every request used and cost. Rows come from the journal only; names are kept as text, so they outlive rows."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from api.usage import Outcome
+
+
+class UsageRecord(models.Model):
+    """One request. Unknown is null, never 0. Times are integer microseconds, cost integer micro-USD."""
+
+    Outcome = Outcome
+
+    request_id = models.CharField(max_length=40, unique=True)
+    started_at = models.DateTimeField(db_index=True)
+    project = models.CharField(max_length=63, blank=True, db_index=True)
+    token_id = models.CharField(max_length=36, blank=True)
+    endpoint = models.CharField(max_length=40)
+    dialect = models.CharField(max_length=40)
+    stream = models.BooleanField(default=False)
+    model = models.CharField(max_length=191, blank=True, db_index=True, help_text="As it was asked for.")
+    served_model = models.CharField(max_length=191, blank=True, help_text="The public model or ref that served.")
+    account = models.CharField(max_length=63, blank=True, db_index=True)
+    provider = models.CharField(max_length=63, blank=True)
+    upstream_model = models.CharField(max_length=191, blank=True)
+    key_fingerprint = models.CharField(max_length=12, blank=True)
+    revision = models.PositiveBigIntegerField(default=0)
+    status = models.PositiveSmallIntegerField(default=0)
+    outcome = models.CharField(max_length=12, choices=[(outcome.value, outcome.label) for outcome in Outcome])
+    error_code = models.CharField(max_length=60, blank=True)
+    fault = models.CharField(max_length=10, blank=True, help_text="caller, policy, upstream or gateway.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    attempt_log = models.JSONField(default=list, help_text="[{account, model, key, status, verdict, us}]")
+    input_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+    cache_read_tokens = models.BigIntegerField(null=True)
+    cache_write_tokens = models.BigIntegerField(null=True)
+    reasoning_tokens = models.BigIntegerField(null=True)
+    cost_micro = models.BigIntegerField(null=True, help_text="Micro-USD; empty is unknown.")
+    queue_us = models.BigIntegerField(null=True)
+    resolve_us = models.BigIntegerField(null=True)
+    connect_us = models.BigIntegerField(null=True)
+    first_byte_us = models.BigIntegerField(null=True)
+    total_us = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ("-started_at", "-id")
+
+    def __str__(self) -> str:
+        return self.request_id

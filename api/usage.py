@@ -1,0 +1,111 @@
+"""What one request used: the row that grows with it, becomes one line of the journal and then one UsageRecord."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from enum import StrEnum
+from typing import Any, Self
+
+import msgspec
+
+from providers.dialects.canon import Usage
+from providers.entries import FactsEntry
+from providers.families import OPENAI_CHAT
+from routing.pricing import cost_micro
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    label: str
+
+    OK = "ok", "served"
+    PARTIAL = "partial", "cut by the upstream"
+    CLIENT_GONE = "client_gone", "client left"
+    ERROR = "error", "failed"
+    INTERRUPTED = "interrupted", "the gateway was killed"
+
+    def __new__(cls, value: str, label: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+
+class Attempt(msgspec.Struct, omit_defaults=True):
+    """One call of an upstream: which key (fingerprint), what came of it, how long it took in microseconds."""
+
+    account: str
+    model: str
+    key: str = ""
+    status: int = 0
+    verdict: str = ""
+    us: int = 0
+
+
+class Row(msgspec.Struct, omit_defaults=True):
+    """One request, named and bounded as api.models.UsageRecord is. `started_at` is epoch seconds; unknown is None.
+    `dialect` is the client's."""
+
+    request_id: str
+    started_at: float
+    endpoint: str
+    dialect: str = OPENAI_CHAT
+    project: str = ""
+    token_id: str = ""
+    stream: bool = False
+    model: str = ""
+    served_model: str = ""
+    account: str = ""
+    provider: str = ""
+    upstream_model: str = ""
+    key_fingerprint: str = ""
+    revision: int = 0
+    status: int = 0
+    outcome: str = ""
+    error_code: str = ""
+    fault: str = ""
+    attempts: int = 0
+    attempt_log: list[Attempt] = []
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_micro: int | None = None
+    queue_us: int | None = None
+    resolve_us: int | None = None
+    connect_us: int | None = None
+    first_byte_us: int | None = None
+    total_us: int | None = None
+
+
+encode_row = msgspec.json.Encoder().encode
+
+
+def new_request_id() -> str:
+    """`req_` and 144 random bits in hexadecimal: 40 characters, as long as the column."""
+    return "req_" + secrets.token_hex(18)
+
+
+def microseconds(since: float, until: float | None = None) -> int:
+    """Between two readings of perf_counter; `until` is now by default."""
+    return int(((time.perf_counter() if until is None else until) - since) * 1_000_000)
+
+
+def count(row: Row, usage: Usage | None, facts: FactsEntry | None) -> None:
+    """Write tokens and cost into the row. What the upstream did not tell stays None, never 0 (A-25)."""
+    if usage is None:
+        return
+    row.input_tokens = usage.input
+    row.output_tokens = usage.output
+    row.cache_read_tokens = usage.cache_read
+    row.cache_write_tokens = usage.cache_write
+    row.reasoning_tokens = usage.reasoning
+    row.cost_micro = cost_micro(facts, usage)
+
+
+def as_record_fields(row: Row) -> dict[str, Any]:
+    """The row as keyword arguments of UsageRecord, `started_at` still in epoch seconds."""
+    return msgspec.structs.asdict(row) | {"attempt_log": msgspec.to_builtins(row.attempt_log)}

@@ -1,0 +1,340 @@
+"""Pages of projects, key sets, provider keys and tokens. A key goes in and never comes out; a token is shown once."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from keys import tokens, vault
+from keys.models import ApiToken, KeySet, Project, ProviderKey
+from keys.pool import pool
+from keys.roles import may
+from project.panel import OneInline, Panel, PanelChangeList, one_revision
+from providers.columns import valid_variables
+from providers.hosts import BadUrl
+from providers.secrets import Secret
+from routing.forms import PreferenceForm
+from routing.models import Preference
+
+#: Why a stored key does not open, for the person who has to enter it again.
+REASONS = {
+    "no-origin": "the account's address is incomplete",
+    "unknown-key": "sealed with a master key that is not in the ring",
+    "wrong-key": "sealed with another master key",
+    "mismatch": "the row holds another key than it says",
+}
+
+
+class PreferenceInline(OneInline):
+    model = Preference
+    form = PreferenceForm
+    fields = ("default_model", "preferred", "allow")
+    lines = ("preferred", "allow")
+    verbose_name = verbose_name_plural = "What it may use, and what auto means for it"
+
+
+@admin.register(Project)
+class ProjectAdmin(Panel):
+    list_display = ("name", "description", "default", "allowed", "live_tokens", "enabled", "last_change")
+    list_filter = ("enabled",)
+    search_fields = ("name", "description")
+    ordering = ("name",)
+    list_select_related = ("preference",)
+    inlines = (PreferenceInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
+        live = Q(tokens__revoked_at=None) & (Q(tokens__expires_at=None) | Q(tokens__expires_at__gt=timezone.now()))
+        return super().get_queryset(request).annotate(tokens_live=Count("tokens", filter=live))  # type: ignore[no-any-return]
+
+    @display(description="Default model")
+    def default(self, row: Project) -> str:
+        held = getattr(row, "preference", None)
+        return held.default_model or "-" if held else "-"
+
+    @display(description="May use")
+    def allowed(self, row: Project) -> str:
+        held = getattr(row, "preference", None)
+        return "everything" if held is None or not held.allow or "*" in held.allow else ", ".join(held.allow)
+
+    @display(description="Live tokens", ordering="tokens_live")
+    def live_tokens(self, row: Any) -> int:
+        return int(row.tokens_live)
+
+
+@admin.register(KeySet)
+class KeySetAdmin(Panel):
+    list_display = ("full_name", "owner", "key_count", "env_pattern", "last_change")
+    ordering = ("account__name", "project__name", "name")
+    list_filter = (("project", admin.RelatedOnlyFieldListFilter),)
+    search_fields = ("name", "account__name", "project__name", "env_pattern")
+    autocomplete_fields = ("account", "project")
+    list_select_related = ("account", "project")
+    fieldsets = (
+        (None, {"fields": (("account", "name"), "project", "env_pattern")}),
+        (
+            "Origin",
+            {
+                "description": "Variables laid over the account's. If they change its address, the keys of this set "
+                "cannot be used until they are entered again.",
+                "fields": ("variables",),
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[KeySet]:
+        return super().get_queryset(request).annotate(keys_held=Count("keys"))  # type: ignore[no-any-return]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field and db_field.name == "variables":
+            field.validators.append(valid_variables)
+        return field
+
+    @display(description="Account / key set", ordering="account__name")
+    def full_name(self, row: KeySet) -> str:
+        return f"{row.account.name} / {row.name}"
+
+    @display(description="Serves")
+    def owner(self, row: KeySet) -> str:
+        return f"only {row.project.name}" if row.project else "every project"
+
+    @display(description="Keys")
+    def key_count(self, row: Any) -> int:
+        return int(row.keys_held)
+
+
+class KeyForm(forms.ModelForm):
+    """A key goes in here. The field is never filled, also not with what was just typed."""
+
+    key = forms.CharField(
+        required=False,
+        strip=False,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off", "spellcheck": "false"}, render_value=False),
+    )
+
+    class Meta:
+        model = ProviderKey
+        fields = ("key_set", "position", "enabled")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "key" not in self.fields:
+            return
+        if self.instance._state.adding:
+            self.fields["key"].required = True
+            self.fields["key"].help_text = "Sealed at once, to this account's origin. It is never shown again."
+        else:
+            self.fields["key"].label = "Replace the key"
+            self.fields["key"].help_text = f"Empty keeps {self.instance}. It is sealed to the account's present origin."
+
+    def clean_key(self) -> Secret | None:
+        text = self.cleaned_data.get("key", "")
+        return Secret(text) if text.strip() else None
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what the vault would refuse, as a message at the field."""
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        key, key_set = found.get("key"), found.get("key_set") or getattr(self.instance, "key_set", None)
+        if key and key_set:
+            try:
+                vault.checked(key)
+                vault.origin(key_set)
+            except (vault.BadKey, BadUrl) as error:
+                raise ValidationError({"key": str(error)}) from None
+        return found
+
+
+class KeyChangeList(PanelChangeList):
+    """A page of keys with those marked that must be entered again."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        reasons = {failure.key_id: failure.reason for failure in vault.check_all()}
+        for row in self.result_list:
+            row.unusable = reasons.get(str(row.pk), "")
+
+
+@admin.register(ProviderKey)
+class ProviderKeyAdmin(Panel):
+    form = KeyForm
+    list_display = ("shown", "account_name", "set_name", "standing", "source", "position", "enabled", "last_change")
+    list_filter = ("enabled", "live", ("key_set__account", admin.RelatedOnlyFieldListFilter))
+    search_fields = ("fingerprint", "last_four", "key_set__account__name", "key_set__name", "source")
+    autocomplete_fields = ("key_set",)
+    list_select_related = ("key_set__account__provider", "key_set__project")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
+        return KeyChangeList
+
+    def get_fields(self, request: HttpRequest, obj: ProviderKey | None = None) -> Any:
+        if obj is None:
+            return ("key_set", "key", "position", "enabled")
+        facts = ("key_set", "shown", "source", "created_at", "rotated_at", "position", "enabled")
+        return (*facts, "key") if self.has_change_permission(request, obj) else facts
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = ("key_set", "shown", "source", "created_at", "rotated_at") if obj is not None else ()
+        return tuple(dict.fromkeys((*super().get_readonly_fields(request, obj), *fixed)))
+
+    def save_model(self, request: HttpRequest, obj: ProviderKey, form: KeyForm, change: bool) -> None:
+        key: Secret | None = form.cleaned_data.get("key")
+        if change:
+            obj.save()
+            if key:
+                vault.replace_key(obj, key)
+        elif key:
+            made = vault.enter_key(obj.key_set, key, position=obj.position)
+            if not obj.enabled:
+                made.enabled = False
+                made.save(update_fields=["enabled"])
+            obj.__dict__.update(made.__dict__)
+
+    @display(description="Key", ordering="last_four")
+    def shown(self, row: ProviderKey) -> str:
+        return str(row)
+
+    @display(description="Account", ordering="key_set__account__name")
+    def account_name(self, row: ProviderKey) -> str:
+        return row.key_set.account.name
+
+    @display(description="Key set")
+    def set_name(self, row: ProviderKey) -> str:
+        owner = f" (only {row.key_set.project.name})" if row.key_set.project else ""
+        return f"{row.key_set.name}{owner}"
+
+    @display(description="State", label={"usable": "success", "off": "warning"})
+    def standing(self, row: Any) -> str:
+        if row.unusable:
+            return f"needs re-entry: {REASONS.get(row.unusable, 'it no longer opens, as after a change of origin')}"
+        if not row.enabled:
+            return "off"
+        left = pool.cooling.remaining(row.fingerprint)
+        return f"cooling for {ceil(left)} s" if left > 0 else "usable"
+
+
+class TokenForm(forms.ModelForm):
+    """What a new token is for. Its text is made, never entered."""
+
+    class Meta:
+        model = ApiToken
+        fields = ("project", "kind", "name", "expires_at")
+
+    def clean_expires_at(self) -> Any:
+        try:
+            return tokens.checked_expiry(self.cleaned_data["expires_at"])
+        except tokens.TokenError as error:
+            raise ValidationError(str(error)) from None
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(Panel):
+    form = TokenForm
+    list_display = (
+        "shown",
+        "project_name",
+        "name",
+        "kind",
+        "standing",
+        "expires",
+        "issued_by",
+        "created_at",
+        "last_used_at",
+    )
+    list_filter = ("kind", ("project", admin.RelatedOnlyFieldListFilter))
+    search_fields = ("project__name", "name", "last_four")
+    autocomplete_fields = ("project",)
+    list_select_related = ("project", "created_by")
+    actions = ("revoke_selected", "revoke_compromised")
+    fields = ("project", "kind", "name", "expires_at")
+
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
+        facts = ("shown", "created_by", "created_at", "last_used_at", "revoked_at", "revoked_reason")
+        return self.fields if obj is None else (*self.fields, *facts)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if obj is None else self.get_fields(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A token is issued and revoked, never edited."""
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return may(request.user, "change", ApiToken)
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "kind" and not may(request.user, "add", ProviderKey):
+            kwargs["choices"] = [choice for choice in ApiToken.Kind.choices if choice[0] != ApiToken.Kind.ADMIN]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: forms.ModelForm, change: bool) -> None:
+        if change or (obj.kind == ApiToken.Kind.ADMIN and not may(request.user, "add", ProviderKey)):
+            raise PermissionDenied
+        made, plaintext = tokens.issue(
+            obj.project,
+            kind=obj.kind,
+            name=obj.name,
+            expires_at=obj.expires_at,
+            created_by=request.user,  # type: ignore[arg-type]
+        )
+        obj.__dict__.update(made.__dict__)
+        request.issued_token = plaintext  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
+        """The token, in this answer and nowhere else: no message, cookie or session holds it."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Token for {obj.project.name}",
+            "opts": self.opts,
+            "token": request.issued_token,  # type: ignore[attr-defined]
+            "row": obj,
+        }
+        response = TemplateResponse(request, "admin/keys/apitoken/issued.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response.render()
+
+    @admin.action(description="Revoke selected tokens", permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        self._revoke(request, queryset, ApiToken.Reason.RETIRED)
+
+    @admin.action(description="Revoke as compromised: also cut their streams", permissions=["revoke"])
+    def revoke_compromised(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        self._revoke(request, queryset, ApiToken.Reason.COMPROMISED)
+
+    def _revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken], reason: ApiToken.Reason) -> None:
+        live = list(queryset.filter(revoked_at=None))
+        with one_revision(request, f"tokens revoked: {reason.value}"):
+            for row in live:
+                tokens.revoke(row, reason)
+        messages.success(request, f"{len(live)} token{'' if len(live) == 1 else 's'} revoked.")
+
+    @display(description="Token", ordering="last_four")
+    def shown(self, row: ApiToken) -> str:
+        return f"jf_{row.kind}••••{row.last_four}"
+
+    @display(description="Expires", ordering="expires_at")
+    def expires(self, row: ApiToken) -> str:
+        return timezone.localtime(row.expires_at).strftime("%Y-%m-%d %H:%M") if row.expires_at else "never"
+
+    @display(description="Created by", ordering="created_by__username")
+    def issued_by(self, row: ApiToken) -> str:
+        return str(row.created_by) if row.created_by else "command line"
+
+    @display(description="Project", ordering="project__name")
+    def project_name(self, row: ApiToken) -> str:
+        return row.project.name
+
+    @display(description="State", label={"live": "success", "expired": "warning", "revoked": "danger"})
+    def standing(self, row: ApiToken) -> str:
+        if row.revoked_at is not None:
+            return "revoked"
+        return "expired" if row.expires_at is not None and row.expires_at <= timezone.now() else "live"

@@ -1,0 +1,111 @@
+"""Resting keys, told to and heard from other processes through Redis, beside the requests and never in their way.
+
+One sorted set holds fingerprint -> the moment (of Redis' own clock) a key is free. Four times a second a task writes
+what was cooled here and reads what was cooled elsewhere, in one round trip. With Redis away each process knows its
+own only, no request notices, and the task is back within two seconds of Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Any, Final
+
+from keys.cooling import LONGEST, MOST, Cooling
+
+log = logging.getLogger(__name__)
+
+NAME: Final = "jackfield:resting-keys"
+PERIOD: Final = 0.2
+_PAUSE: Final = 2.0
+_PATIENCE: Final = 1.0
+#: Seconds that the end of the task is waited for.
+_FAREWELL: Final = 1.0
+_FINGERPRINT: Final = re.compile(rb"[0-9a-f]{12}\Z")
+
+
+class Mirror:
+    """The task that keeps one process' `Cooling` and the shared set alike."""
+
+    def __init__(self, cooling: Cooling, url: str) -> None:
+        self.cooling = cooling
+        self.connected = False
+        self._told_lost = False
+        self._url = url
+        self._offset: float | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start the task on the running loop."""
+        self._stopping = False
+        self._task = asyncio.create_task(self._run(), name="resting keys")
+
+    async def stop(self) -> None:
+        """End the task, within a second whatever Redis' client makes of it.
+
+        The client now and then takes a cancellation for a timeout of its own and goes on, so the task is also told by
+        a flag, and its end is waited for only so long.
+        """
+        task, self._task = self._task, None
+        if task is not None:
+            self._stopping = True
+            task.cancel()
+            await asyncio.wait((task,), timeout=_FAREWELL)
+
+    async def _run(self) -> None:
+        try:
+            from redis import asyncio as redis  # noqa: PLC0415 - an extra that installations without Redis lack
+            from redis.exceptions import RedisError  # noqa: PLC0415
+        except ImportError:
+            log.warning("REDIS_URL is set and the redis package is not installed: resting keys are not shared")
+            return
+        client = redis.Redis.from_url(self._url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+        try:
+            while True:
+                pause = PERIOD
+                try:
+                    await self.exchange(client)
+                except (RedisError, OSError, TimeoutError) as error:
+                    self._lost(error)
+                    pause = _PAUSE
+                else:
+                    self.connected, self._told_lost = True, False
+                if self._stopping:
+                    return
+                await asyncio.sleep(pause)
+        finally:
+            await client.aclose()
+
+    async def exchange(self, client: Any) -> None:
+        """One round trip (a second one the first time): tell, tidy, hear. Raises what the client raises."""
+        if self._offset is None:
+            self._offset = _seconds(await client.time()) - self.cooling.clock()
+        told = dict(self.cooling.outbox)
+        count = len(self.cooling.outbox)
+        now = self.cooling.clock() + self._offset
+        pipe = client.pipeline(transaction=False)
+        if told:
+            pipe.zadd(NAME, {name: until + self._offset for name, until in told.items()}, gt=True)
+            pipe.expire(NAME, int(LONGEST) + 60)
+        pipe.zremrangebyscore(NAME, "-inf", now)
+        pipe.time()
+        pipe.zrangebyscore(NAME, now, "+inf", start=0, num=MOST, withscores=True)
+        *_, clock, resting = await pipe.execute()
+        self._offset = _seconds(clock) - self.cooling.clock()
+        for _ in range(min(count, len(self.cooling.outbox))):
+            self.cooling.outbox.popleft()
+        now = self.cooling.clock() + self._offset
+        self.cooling.learn({name.decode(): until - now for name, until in resting if _FINGERPRINT.match(name)})
+
+    def _lost(self, error: BaseException) -> None:
+        if not self._told_lost:
+            log.warning("Redis does not answer (%s): resting keys are not shared until it does", type(error).__name__)
+        self.connected, self._told_lost = False, True
+        # It may come back on another machine, with another clock.
+        self._offset = None
+
+
+def _seconds(clock: tuple[int, int]) -> float:
+    return clock[0] + clock[1] / 1e6

@@ -1,0 +1,222 @@
+"""The keys a request may use, in order, opened and ready: no query, no wait, no plaintext outside `Secret`.
+
+A key is chosen by M-08 to M-11: the project's own keys first, then those the account shares; a live override is the
+only candidate; of two equal keys the first counts. `api.forward` walks the list by M-12 to M-16: the next key is tried
+after a rate-limit answer only, each key once. A key that was limited rests, and is left out while it does. If every
+candidate rests, the list is empty and `wait` says how long: the caller gets 429 with that Retry-After, and nothing is
+sent to a provider that has just asked for silence (unless another route can serve).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from keys.cooling import Cooling
+from keys.entries import KeyEntry, KeySetEntry
+from keys.mirror import Mirror
+from keys.sealing import Unsealable
+from keys.vault import bound_entry, open_key
+from providers.secrets import Secret
+
+DEFAULT_SET: Final = "default"
+#: Orders remembered at most: one per (account's sets, project, route's set) in use.
+_MOST_ORDERS: Final = 20_000
+#: Seconds for which a key that did not open is left out.
+_TRY_AGAIN: Final = 15.0
+#: Key sets that `check` goes through in one go.
+_AT_ONCE: Final = 50
+
+
+Identity = tuple[str, bytes, int, int | None, str]
+
+
+class Candidate(NamedTuple):
+    """A key that may be tried, and the set whose variables and origin go with it."""
+
+    key: KeyEntry
+    key_set: KeySetEntry
+
+
+class Lease(NamedTuple):
+    """An opened key. Use the secret for one request to an origin of `key_set.origin`, and keep it nowhere."""
+
+    secret: Secret
+    key: KeyEntry
+    key_set: KeySetEntry
+
+
+class KeyPool:
+    """One per process. Every method but `start` and `stop` is plain, quick and safe to call in a request."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.cooling = Cooling(clock)
+        #: key id -> why it does not open (a reason of Unsealable); these keys are skipped
+        self.undecryptable: dict[str, str] = {}
+        self._opened: dict[Identity, Secret] = {}
+        #: what does not open, why, and when it is tried again: the ring may have been put right meanwhile
+        self._failed: dict[Identity, tuple[str, float]] = {}
+        self._orders: dict[tuple[int, int | None, int | None], tuple[Sequence[KeySetEntry], list[Candidate]]] = {}
+        self._mirror: Mirror | None = None
+
+    # --- choosing -----------------------------------------------------------------------------------------------
+
+    def candidates(
+        self, sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None = None
+    ) -> list[Candidate]:
+        """Keys to try now, in order. `sets` are all key sets of the account, `key_set_id` the one its route names.
+
+        Resting keys and keys that do not open are left out. Empty: see `wait`. Do not change the list.
+        """
+        order = self._order(sets, project_id, key_set_id)
+        if not self._failed and not self.cooling.any():
+            return order
+        return [
+            candidate
+            for candidate in order
+            if not self.cooling.is_cool(candidate.key.fingerprint) and self._failure(candidate) is None
+        ]
+
+    def wait(self, sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None = None) -> float | None:
+        """Seconds until a key of this list may be used (0: now); None if it has none that opens: a missing key."""
+        waits = [
+            self.cooling.remaining(candidate.key.fingerprint)
+            for candidate in self._order(sets, project_id, key_set_id)
+            if self._failure(candidate) is None
+        ]
+        return min(waits, default=None)
+
+    def lease(self, candidate: Candidate) -> Lease:
+        """Open a candidate's key. Raises Unsealable, and leaves that key out for a while."""
+        identity = _identity(candidate)
+        secret = self._opened.get(identity)
+        if secret is None:
+            failure = self._failure(candidate)
+            if failure is not None:
+                raise Unsealable(failure)
+            try:
+                secret = open_key(candidate.key, bound_entry(candidate.key_set))
+            except Unsealable as error:
+                self._failed[identity] = (error.reason, self.cooling.clock() + _TRY_AGAIN)
+                self.undecryptable[candidate.key.id] = error.reason
+                raise
+            self._opened[identity] = secret
+            if self._failed.pop(identity, None) is not None:
+                self.undecryptable.pop(candidate.key.id, None)
+        return Lease(secret, candidate.key, candidate.key_set)
+
+    # --- resting ------------------------------------------------------------------------------------------------
+
+    def cool(self, fingerprint: str, seconds: float) -> None:
+        """Let a key rest after a rate-limit answer; the other processes learn of it within a quarter of a second."""
+        self.cooling.cool(fingerprint, seconds)
+
+    def is_cool(self, fingerprint: str) -> bool:
+        """Does this key rest now?"""
+        return self.cooling.is_cool(fingerprint)
+
+    # --- living with the snapshot -------------------------------------------------------------------------------
+
+    def check(self, sets: Iterable[KeySetEntry], pace: Callable[[], None] | None = None) -> dict[str, str]:
+        """Open every key of a snapshot and forget every other one; returns `undecryptable`.
+
+        For a snapshot that has just been swapped in. A key that left the configuration leaves memory here. Costs
+        about 10 microseconds for a key not seen before and half of one for the rest: call it off the event loop, with
+        a `pace` that lets requests run between two sets.
+        """
+        present: set[Identity] = set()
+        failed: dict[str, str] = {}
+        for number, key_set in enumerate(sets, 1):
+            if pace is not None and number % _AT_ONCE == 0:
+                pace()
+            for key in key_set.keys:
+                candidate = Candidate(key, key_set)
+                present.add(_identity(candidate))
+                self._failed.pop(_identity(candidate), None)
+                try:
+                    self.lease(candidate)
+                except Unsealable as error:
+                    failed[key.id] = error.reason
+        self._opened = {identity: secret for identity, secret in list(self._opened.items()) if identity in present}
+        self._failed = {identity: failure for identity, failure in list(self._failed.items()) if identity in present}
+        self._orders.clear()
+        self.undecryptable = failed
+        return failed
+
+    async def start(self, redis_url: str) -> None:
+        """Begin to share resting keys through Redis, if there is one. Redis may be down, now or later."""
+        if redis_url and self._mirror is None:
+            self._mirror = Mirror(self.cooling, redis_url)
+            self._mirror.start()
+
+    async def stop(self) -> None:
+        """End the sharing and close its connection."""
+        mirror, self._mirror = self._mirror, None
+        if mirror is not None:
+            await mirror.stop()
+
+    def _failure(self, candidate: Candidate) -> str | None:
+        """Why this key did not open, if it has just been tried."""
+        if not self._failed:
+            return None
+        failure = self._failed.get(_identity(candidate))
+        return failure[0] if failure is not None and self.cooling.clock() < failure[1] else None
+
+    def _order(self, sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None) -> list[Candidate]:
+        """All candidates in order, remembered for as long as the very same `sets` are asked for."""
+        known = (id(sets), project_id, key_set_id)
+        found = self._orders.get(known)
+        if found is not None and found[0] is sets:
+            return found[1]
+        if len(self._orders) >= _MOST_ORDERS:
+            self._orders.clear()
+        order = in_order(sets, project_id, key_set_id)
+        # Holding `sets` keeps its id from being given to another object.
+        self._orders[known] = (sets, order)
+        return order
+
+
+def in_order(sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None) -> list[Candidate]:
+    """Every candidate of an account's sets for one project: its own, then the shared ones (R-37, F-25).
+
+    The route's set, if it names one, is the shared part; else the shared set "default", else the only shared one.
+    Of the project's own sets, that of the same name comes before its "default". No other project's set is ever used.
+    """
+    own = [key_set for key_set in sets if project_id is not None and key_set.project_id == project_id]
+    named = shared_set(sets, key_set_id)
+    if key_set_id is not None and named is None:
+        named = next((key_set for key_set in own if key_set.id == key_set_id), None)
+    name = named.name if named is not None else DEFAULT_SET
+    chosen = [key_set for key_set in own if key_set.name == name]
+    if name != DEFAULT_SET:
+        chosen += [key_set for key_set in own if key_set.name == DEFAULT_SET]
+    if named is not None and named not in chosen:
+        chosen.append(named)
+    usable = [Candidate(key, key_set) for key_set in chosen for key in key_set.keys if key.enabled]
+    live = [candidate for candidate in usable if candidate.key.live]
+    if live:
+        return live[:1]
+    first: dict[str, Candidate] = {}
+    for candidate in usable:
+        first.setdefault(candidate.key.fingerprint, candidate)
+    return list(first.values())
+
+
+def shared_set(sets: Iterable[KeySetEntry], key_set_id: int | None) -> KeySetEntry | None:
+    """The shared set in use: the one that a route names, else "default", else the only one; None if there is none."""
+    shared = [key_set for key_set in sets if key_set.project_id is None]
+    if key_set_id is not None:
+        return next((key_set for key_set in shared if key_set.id == key_set_id), None)
+    default = next((key_set for key_set in shared if key_set.name == DEFAULT_SET), None)
+    return shared[0] if default is None and len(shared) == 1 else default
+
+
+def _identity(candidate: Candidate) -> Identity:
+    """What opening depends on: a key that opened in one place must not be had from memory in another."""
+    key_set = candidate.key_set
+    return (candidate.key.id, candidate.key.sealed, key_set.account_id, key_set.project_id, key_set.origin)
+
+
+#: The pool of this process.
+pool = KeyPool()

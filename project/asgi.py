@@ -1,0 +1,105 @@
+"""The ASGI application: the data plane on its hop-free handler, the control plane on stock Django, one lifespan.
+
+JACKFIELD_PLANE=data or =control starts one of them alone, on a listener of its own (R-HTTP-04).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
+django.setup(set_prefix=False)
+
+from asgiref.sync import sync_to_async  # noqa: E402 - Django must be set up before what follows
+from django.conf import settings  # noqa: E402
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402
+from django.db import connections  # noqa: E402
+
+from api.body import limited, refuse_larger  # noqa: E402
+from api.errors import ApiError, Fault  # noqa: E402
+from api.handler import DataHandler  # noqa: E402
+from api.refusals import refusal  # noqa: E402
+from keys.pool import pool  # noqa: E402
+from project import checks  # noqa: E402
+from providers import transport  # noqa: E402
+from routing.store import store  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+#: What an orchestrator asks of every process, whichever plane it serves.
+PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+# WhiteNoise hands files over as synchronous iterators. They are small, and only the control plane's own.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+data_plane = DataHandler()
+control_plane = ASGIHandler()
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Route by path; nothing of a request but its path decides which plane answers it."""
+    if scope["type"] == "lifespan":
+        await lifespan(receive, send)
+        return
+    path: str = scope["path"]
+    probe = path in PROBES
+    if probe or path == "/v1" or path.startswith("/v1/"):
+        if probe or settings.PLANE != "control":
+            await data_plane(scope, receive, send)
+            return
+    elif settings.PLANE != "data":
+        await _control(scope, receive, send)
+        return
+    await _refuse(ApiError(Fault.PATH_NOT_FOUND), send)
+
+
+async def _control(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stock Django reads the whole body before it looks at who sent it: so size and time are limited here."""
+    limit: int = settings.CONTROL_MAX_BODY
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    try:
+        if length.isdigit():
+            refuse_larger(int(length), limit)
+        await control_plane(scope, limited(receive, limit), send)
+    except ApiError as error:
+        await _refuse(error, send)
+
+
+async def _refuse(error: ApiError, send: Send) -> None:
+    answer = refusal(error)
+    headers = [*answer.pairs, (b"content-length", b"%d" % len(answer.body))]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _refusals() -> list[checks.Problem]:
+    """What forbids this start. The thread that asks keeps no connection open for it."""
+    try:
+        return checks.refusals()
+    finally:
+        connections.close_all()
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Start the snapshot store before the first request, stop it and the transport after the last."""
+    await receive()
+    found = await sync_to_async(_refusals)()
+    if found:
+        lines = "\n".join(f"  - {problem}" for problem in found)
+        await send({"type": "lifespan.startup.failed", "message": f"Jackfield does not start:\n{lines}"})
+        return
+    await store.start()
+    await pool.start(settings.REDIS_URL)
+    data_plane.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    data_plane.stop()
+    await store.stop()
+    await pool.stop()
+    await transport.aclose()
+    await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,194 @@
+"""The admin's first page: what runs where, what needs a hand, and what the last day was like. And its menu."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+from typing import Any, Final
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from api.models import UsageRecord
+from keys import vault
+from keys.models import KeySet, ProviderKey
+from keys.pool import pool
+from keys.roles import may
+from routing import history
+from routing.models import PublicModel, Revision, Route
+from routing.presence import processes
+from routing.revisions import latest
+from routing.standing import untouched, with_standing
+
+#: Longer lists end with "and n more".
+SHOWN: Final = 8
+_BAD: Final = ~Q(outcome__in=(UsageRecord.Outcome.OK, UsageRecord.Outcome.CLIENT_GONE))
+#: Nothing failed here: the caller asked for what is not there or not allowed.
+_REFUSED: Final = Q(fault__in=("caller", "policy"))
+
+_MENU: Final = (
+    (
+        "Patch panel",
+        (
+            ("Public models", "routing_publicmodel", "conversion_path"),
+            ("Routes", "routing_route", "route"),
+            ("Other names", "routing_alias", "alternate_email"),
+            ("Prefixes", "routing_prefixrule", "short_text"),
+        ),
+    ),
+    (
+        "Upstream",
+        (
+            ("Accounts", "providers_account", "account_balance"),
+            ("Providers", "providers_provider", "dns"),
+            ("Key sets", "keys_keyset", "folder_special"),
+            ("Provider keys", "keys_providerkey", "key"),
+            ("Model facts", "providers_catalogmodel", "fact_check"),
+        ),
+    ),
+    (
+        "Applications",
+        (
+            ("Projects", "keys_project", "apps"),
+            ("Tokens", "keys_apitoken", "confirmation_number"),
+            ("Preferences", "routing_preference", "tune"),
+            ("Usage", "api_usagerecord", "monitoring"),
+        ),
+    ),
+    (
+        "Operation",
+        (
+            ("Revisions", "routing_revision", "history"),
+            ("Gateway processes", "routing_gatewayprocess", "memory"),
+            ("Users", "auth_user", "group"),
+            ("Roles", "auth_group", "shield_person"),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Day:
+    """The last 24 hours. `refused` requests were their caller's mistake. `unpriced` ones reached an upstream and their
+    cost is unknown: they are not in `cost_micro`."""
+
+    requests: int
+    failed: int
+    refused: int
+    cost_micro: int
+    unpriced: int
+
+    @property
+    def cost(self) -> str:
+        """What is known of the cost."""
+        if self.requests and self.unpriced == self.requests:
+            return "unknown"
+        known = f"${self.cost_micro / 1_000_000:,.4f}"
+        return f"{known} + {self.unpriced} of unknown cost" if self.unpriced else known
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The menu, with what this user may see."""
+    groups = []
+    for title, entries in _MENU:
+        items = [_item(request, *entry) for entry in entries]
+        shown = [item for item in items if item["permission"](request)]
+        if shown:
+            groups.append({"title": title, "items": shown, "separator": True})
+    return groups
+
+
+def _item(request: HttpRequest, title: str, page: str, icon: str) -> dict[str, Any]:
+    app, model = page.split("_")
+    allowed = bool(request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(f"{app}.change_{model}"))
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse(f"admin:{page}_changelist"),
+        "permission": lambda _: allowed,
+    }
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what the first page shows to its context. A user sees only what its pages would show too."""
+    user, newest = request.user, latest()
+    sees_models = may(user, "view", PublicModel)
+    context.update(
+        newest=newest,
+        processes=[(row, row.revision >= newest) for row in processes()] if sees_models else [],
+        broken=_broken() if sees_models else [],
+        waiting=untouched(_dead()).count() if sees_models else 0,
+        reentry=vault.check_all() if may(user, "view", KeySet) else [],
+        cooling=_cooling() if may(user, "view", KeySet) else [],
+        day=last_day() if may(user, "view", UsageRecord) else None,
+        busiest=_busiest() if may(user, "view", UsageRecord) else [],
+        revisions=[(row, history.ago(row.at), history.summary(row, user)) for row in Revision.objects.all()[:SHOWN]]
+        if may(user, "view", Revision)
+        else [],
+    )
+    return context
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Enabled models that no route can serve, by the account that their first route leads to (None: no route)."""
+
+    account: int | None
+    name: str
+    models: tuple[str, ...]
+
+
+def _dead() -> QuerySet[PublicModel]:
+    """Models that are on and that no route can serve."""
+    return with_standing(PublicModel.objects.filter(enabled=True)).filter(works=False)
+
+
+def _broken() -> list[Broken]:
+    """Those that an operator made or changed; what the catalog gave and nobody set up is not broken."""
+    first = Route.objects.filter(model=OuterRef("pk"), enabled=True).order_by("priority", "pk")
+    rows = (
+        _dead()
+        .exclude(pk__in=untouched(PublicModel.objects.all()).values("pk"))
+        .annotate(at=Subquery(first.values("account")[:1]), at_name=Subquery(first.values("account__name")[:1]))
+        .order_by("at_name", "name")
+    )
+    found: dict[tuple[int | None, str], list[str]] = {}
+    for row in rows.values("name", "at", "at_name"):
+        found.setdefault((row["at"], row["at_name"] or ""), []).append(row["name"])
+    return [Broken(account, name, tuple(models)) for (account, name), models in found.items()]
+
+
+def _cooling() -> list[tuple[str, int]]:
+    """Accounts with rate-limited keys that rest, and for how many seconds at most, as this process knows."""
+    if not pool.cooling.any():
+        return []
+    longest: dict[str, float] = {}
+    keys = ProviderKey.objects.filter(enabled=True).values_list("key_set__account__name", "fingerprint")
+    for account, fingerprint in keys:
+        left = pool.cooling.remaining(fingerprint)
+        if left > 0:
+            longest[account] = max(left, longest.get(account, 0))
+    return [(account, ceil(left)) for account, left in sorted(longest.items())]
+
+
+def last_day() -> Day:
+    """Requests, failures and cost of the last 24 hours."""
+    since = timezone.now() - timedelta(hours=24)
+    totals = UsageRecord.objects.filter(started_at__gte=since).aggregate(
+        requests=Count("id"),
+        failed=Count("id", filter=_BAD & ~_REFUSED),
+        refused=Count("id", filter=_BAD & _REFUSED),
+        cost=Sum("cost_micro"),
+        unpriced=Count("id", filter=Q(cost_micro=None, attempts__gt=0)),
+    )
+    return Day(totals["requests"], totals["failed"], totals["refused"], totals["cost"] or 0, totals["unpriced"])
+
+
+def _busiest() -> list[dict[str, Any]]:
+    since = timezone.now() - timedelta(hours=24)
+    rows = UsageRecord.objects.filter(started_at__gte=since).values("model", "account").order_by()
+    counted = rows.annotate(requests=Count("id"), failed=Count("id", filter=_BAD & ~_REFUSED)).order_by("-requests")
+    return [dict(row) for row in counted[:SHOWN]]

@@ -1,0 +1,1 @@
+"""WHO we call and HOW they speak: providers, accounts, families, credentials, the only upstream I/O."""

@@ -1,0 +1,214 @@
+"""Pages of providers, accounts and model facts. Only a security admin says where an account's keys are sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
+from unfold.decorators import display
+
+from keys.models import KeySet, ProviderKey
+from keys.roles import may
+from project.panel import Panel
+from providers.columns import FamilyField, valid_base_url, valid_families, valid_timeouts, valid_variables
+from providers.families import FAMILIES
+from providers.models import Account, CatalogModel, Provider
+from routing.models import Route
+
+ORIGIN_WARNING = (
+    "These fields say where this account's keys are sent. Every key is sealed to its origin: after a change of the "
+    "origin the keys of the account cannot be used until a security admin enters them again."
+)
+
+
+@admin.register(Provider)
+class ProviderAdmin(Panel):
+    list_display = ("slug", "name", "family", "account_count", "is_open", "enabled", "last_change")
+    list_filter = ("enabled", "family", "credential", "keyless", "streaming")
+    search_fields = ("slug", "name", "aliases")
+    ordering = ("slug",)
+    lines = ("env_keys", "aliases", "capabilities")
+    fieldsets = (
+        (None, {"fields": (("slug", "name"), ("enabled", "streaming"))}),
+        (
+            "Where and how",
+            {
+                "description": ORIGIN_WARNING,
+                "fields": ("family", "base_url", "families", "variables", ("credential", "credential_name"), "keyless"),
+            },
+        ),
+        ("Keys from the environment", {"fields": ("env_keys", "env_prefix")}),
+        ("Facts", {"fields": ("aliases", "capabilities", "quirks", ("deferred_to", "deferred_reason"))}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
+        return super().get_queryset(request).annotate(accounts_held=Count("accounts"))  # type: ignore[no-any-return]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is None:
+            return None
+        if db_field.name == "base_url":
+            field.label = "Base URL"
+            field.validators.append(valid_base_url)
+        if db_field.name == "families":
+            field.validators.append(valid_families)
+        return _family(field) if db_field.name == "family" else field
+
+    @display(description="Accounts", ordering="accounts_held")
+    def account_count(self, row: Any) -> int:
+        return int(row.accounts_held)
+
+    @display(description="Can be served", label={"yes": "success", "not yet": "warning", "deferred": "danger"})
+    def is_open(self, row: Provider) -> str:
+        if row.deferred_to:
+            return "deferred"
+        family = FAMILIES.get(row.family)
+        return "yes" if family is not None and family.is_served else "not yet"
+
+
+@admin.register(Account)
+class AccountAdmin(Panel):
+    list_display = ("name", "provider_name", "route_count", "key_count", "network", "enabled", "last_change")
+    list_filter = ("enabled", "private_network", "provider__family")
+    search_fields = ("name", "provider__slug", "provider__name")
+    autocomplete_fields = ("provider",)
+    list_select_related = ("provider",)
+    readonly_fields = ("keys", "keys_to_add")
+    fieldsets = (
+        (None, {"fields": ("name", "enabled", "timeouts")}),
+        (
+            "Origin",
+            {
+                "description": ORIGIN_WARNING,
+                "fields": ("provider", "base_url", "variables", "family", "private_network", "env_pattern"),
+            },
+        ),
+    )
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Those in use first."""
+        routes = Exists(Route.objects.filter(account=OuterRef("pk")))
+        keys = Exists(ProviderKey.objects.filter(key_set__account=OuterRef("pk")))
+        return (Case(When(routes | keys, then=0), default=1).asc(), "name")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
+        rows = super().get_queryset(request)
+        return rows.annotate(  # type: ignore[no-any-return]
+            routes_held=Count("routes", distinct=True),
+            keys_held=Count("key_sets__keys", filter=Q(key_sets__keys__enabled=True), distinct=True),
+        )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is None:
+            return None
+        if db_field.name == "base_url":
+            field.label = "Base URL"
+            field.validators.append(valid_base_url)
+        if db_field.name == "timeouts":
+            field.validators.append(valid_timeouts)
+        if db_field.name == "variables":
+            field.validators.append(valid_variables)
+        return _family(field) if db_field.name == "family" else field
+
+    def get_fieldsets(self, request: HttpRequest, obj: Account | None = None) -> Any:
+        first, *others = super().get_fieldsets(request, obj)
+        if obj is None or not may(request.user, "view", KeySet):
+            return (first, *others)
+        line = "keys_to_add" if may(request.user, "add", ProviderKey) else "keys"
+        return ((None, {"fields": (*first[1]["fields"], line)}), *others)
+
+    def save_model(self, request: HttpRequest, obj: Account, form: forms.ModelForm, change: bool) -> None:
+        """A new account comes with the shared key set that its first key goes into."""
+        super().save_model(request, obj, form, change)
+        if not change:
+            KeySet.objects.create(account=obj)
+
+    @display(description="Keys")
+    def keys(self, row: Account) -> str:
+        return format_html_join("", "<div>{}</div>", ((text,) for _, text in _key_sets(row))) or "no key set"
+
+    @display(description="Keys")
+    def keys_to_add(self, row: Account) -> str:
+        """Each key set with a link to give it a key."""
+        add = reverse("admin:keys_providerkey_add")
+        parts = [(text, f"{add}?key_set={pk}") for pk, text in _key_sets(row)]
+        return format_html_join("", '<div>{} <a class="jf-link" href="{}">Add a key</a></div>', parts) or "no key set"
+
+    @display(description="Provider", ordering="provider__slug")
+    def provider_name(self, row: Account) -> str:
+        return row.provider.slug
+
+    @display(description="Private network", ordering="private_network")
+    def network(self, row: Account) -> str:
+        return "yes" if row.private_network else "-"
+
+    @display(description="Routes", ordering="routes_held")
+    def route_count(self, row: Any) -> int:
+        return int(row.routes_held)
+
+    @display(description="Keys", ordering="keys_held")
+    def key_count(self, row: Any) -> str:
+        return "none needed" if row.provider.keyless and not row.keys_held else str(row.keys_held)
+
+
+@admin.register(CatalogModel)
+class CatalogModelAdmin(Panel):
+    list_display = ("model", "provider_name", "kind", "context", "price", "as_of", "last_change")
+    list_filter = ("kind", "tools", "reasoning")
+    search_fields = ("model", "name", "provider__slug")
+    autocomplete_fields = ("provider",)
+    list_select_related = ("provider",)
+    lines = ("input_modalities", "output_modalities", "aliases")
+    fieldsets = (
+        (None, {"fields": (("provider", "model"), ("name", "kind"), "family")}),
+        ("Limits and abilities", {"fields": (("context", "max_output"), ("tools", "reasoning", "structured_output"))}),
+        (
+            "Prices",
+            {
+                "description": "Millionths of a US dollar per million tokens. Empty is unknown, 0 is free.",
+                "fields": (("price_input", "price_output"), ("price_cache_read", "price_cache_write")),
+            },
+        ),
+        ("More", {"fields": ("input_modalities", "output_modalities", "aliases", ("as_of", "source"))}),
+    )
+
+    @display(description="Provider", ordering="provider__slug")
+    def provider_name(self, row: CatalogModel) -> str:
+        return row.provider.slug
+
+    @display(description="USD per million tokens, in / out")
+    def price(self, row: CatalogModel) -> str:
+        return f"{dollars(row.price_input)} / {dollars(row.price_output)}"
+
+
+def _key_sets(account: Account) -> list[tuple[int, str]]:
+    """The account's key sets with what each holds, the shared ones first."""
+    rows = account.key_sets.select_related("project").annotate(held=Count("keys"))
+    found = []
+    for row in rows.order_by(F("project__name").asc(nulls_first=True), "name"):
+        owner = f", only {row.project.name}" if row.project else ""
+        found.append((row.pk, f"{row.name}{owner}: {row.held} key{'' if row.held == 1 else 's'}."))
+    return found
+
+
+def dollars(micro: int | None) -> str:
+    """Micro-USD as dollars; unknown is said, not shown as 0."""
+    return "unknown" if micro is None else f"{micro / 1_000_000:,.4f}".rstrip("0").rstrip(".")
+
+
+def _family(field: forms.Field) -> forms.Field:
+    return FamilyField(
+        required=field.required,
+        label=field.label,
+        help_text=field.help_text,
+        widget=field.widget,
+        initial=field.initial,
+        max_length=40,
+    )

@@ -1,0 +1,56 @@
+"""What some columns may hold, checked wherever they are entered: in the admin of several rooms and over /manage/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from providers.entries import Timeouts
+from providers.families import FAMILIES
+from providers.hosts import BadUrl, check_template
+
+
+class FamilyField(forms.CharField):
+    """The name of a known family."""
+
+    def validate(self, value: str) -> None:
+        super().validate(value)
+        if value and value not in FAMILIES:
+            raise ValidationError(f"There is no family of this name. Known: {', '.join(sorted(FAMILIES))}.")
+
+
+def valid_timeouts(value: dict[str, Any]) -> None:
+    """Seconds above 0 for the phases that there are."""
+    phases = Timeouts.__struct_fields__
+    for name, seconds in value.items():
+        if name not in phases:
+            raise ValidationError(f"There is no phase {name!r}. Phases: {', '.join(phases)}.")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 86_400:
+            raise ValidationError(f"{name} is a number of seconds above 0 and at most 86400.")
+
+
+def valid_variables(value: dict[str, Any]) -> None:
+    """Texts without characters that could leave their place in a URL or a header."""
+    for name, text in value.items():
+        if not isinstance(text, str) or not text.isprintable():
+            raise ValidationError(f"{name} is a text of printable characters.")
+
+
+def valid_base_url(value: str) -> None:
+    """What a document may say too: a URL with its scheme and a host, or a template of one."""
+    try:
+        check_template(value)
+    except BadUrl as error:
+        raise ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+
+
+def valid_families(value: dict[str, Any]) -> None:
+    """Known families, each with its base URL."""
+    for family, url in value.items():
+        if family not in FAMILIES:
+            raise ValidationError(f"There is no family {family!r}. Known: {', '.join(sorted(FAMILIES))}.")
+        if not isinstance(url, str):
+            raise ValidationError(f"The base URL of {family} is a text.")
+        valid_base_url(url)

@@ -1,0 +1,1 @@
+"""OpenAI chat completions, as OpenAI and those who copied it speak it. Pure."""

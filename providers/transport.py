@@ -1,0 +1,213 @@
+"""The only upstream I/O: an httpx transport whose engine is aiohttp.
+
+httpx's own pool loses a slot for good when a request is cancelled, and cancelling is what a gateway does all day.
+What this transport promises:
+
+- Cancelling the task that waits, or closing an answer not fully read, drops the upstream socket at once.
+- No redirects, no cookies, no proxy from the environment; TLS is always verified; every address is checked
+  (`providers.egress`, `providers.resolving`). Connections that may lead to private networks have a pool of their own.
+- Deadlines for connecting, for the first byte, between reads and for the whole; caps on what is read and inflated.
+- A POST is sent once. aiohttp repeats only idempotent methods on a connection that the peer closed while it was idle
+  (RFC 9112 9.3.1), since after a lost POST nobody can know whether it was acted on. Here a POST is repeated only where
+  a pooled connection was found closing before its first byte was written. What is left is the race of a request on
+  its way with the peer's close: RemoteProtocolError or ReadError, and the attempt loop decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+import weakref
+from typing import Any, Final, cast
+
+import aiohttp
+import httpx
+from multidict import CIMultiDict
+from yarl import URL
+
+from providers.bodies import MAX_BODY, MAX_STREAM, Body, BodyTooLarge, inflater
+from providers.egress import check_url
+from providers.engine import (
+    BACKSTOP,
+    ENGINE_ERRORS,
+    Connector,
+    NoAddress,
+    TlsFailed,
+    as_httpx,
+    client_timeout,
+    clock_of_call,
+    nothing_was_sent,
+    session,
+    tls_context,
+)
+from providers.entries import Timeouts
+from providers.exchange import Call, CallClock, Incoming, Outgoing
+from providers.resolving import EgressRefused, Lookup, system_lookup
+
+__all__ = (
+    "BodyTooLarge",
+    "Call",
+    "CallClock",
+    "EgressRefused",
+    "NoAddress",
+    "Outgoing",
+    "TlsFailed",
+    "Transport",
+    "current",
+    "install",
+)
+
+#: Hop-by-hop, or the engine's to set.
+_NOT_SENT: Final = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+_PLAIN_CALL: Final = Call()
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """One per event loop. Raises httpx exceptions only; those of this module carry a stable `code`."""
+
+    def __init__(
+        self, *, tls: ssl.SSLContext | None = None, lookup: Lookup = system_lookup, max_body: int = MAX_BODY
+    ) -> None:
+        self._tls = tls
+        self._lookup = lookup
+        self._max_body = max_body
+        self._sessions: tuple[aiohttp.ClientSession, aiohttp.ClientSession] | None = None
+
+    def _open(self) -> tuple[aiohttp.ClientSession, aiohttp.ClientSession]:
+        tls = self._tls or tls_context()
+        self._sessions = (session(False, tls, self._lookup), session(True, tls, self._lookup))
+        return self._sessions
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request and return as soon as the answer's headers are there.
+
+        Raises EgressRefused, TlsFailed, NoAddress, httpx.ConnectError, ConnectTimeout, ReadTimeout (no first byte in
+        time), ReadError, RemoteProtocolError, BodyTooLarge, DecodingError.
+        """
+        call: Call = request.extensions.get("jackfield", _PLAIN_CALL)
+        if isinstance(request, Outgoing):
+            url, fields, body = request.target, request.fields, request.content
+        else:
+            url, body = str(request.url), await request.aread()
+            fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
+        reason = _refusal(url.partition("?")[0], call.private_network)
+        if reason is not None:
+            raise EgressRefused(f"the URL is not allowed: {reason}", request=request)
+        engine = (self._sessions or self._open())[call.private_network]
+        headers = CIMultiDict([field for field in fields if field[0].lower() not in _NOT_SENT])
+        timeouts, clock = call.timeouts, call.clock
+        clock_of_call.set(clock)
+        while True:
+            try:
+                # aiohttp's deadline for silence is exact; this one also ends headers that trickle in for ever.
+                async with asyncio.timeout(timeouts.connect + timeouts.first_byte):
+                    answer = await engine.request(
+                        request.method,
+                        URL(url, encoded=True),
+                        headers=headers,
+                        data=body or None,
+                        allow_redirects=False,
+                        timeout=client_timeout(timeouts),
+                    )
+                break
+            except ENGINE_ERRORS as error:
+                # Each turn takes one dead connection out of the pool; a new connection ends it.
+                if clock.connect_us is None and nothing_was_sent(error):
+                    continue
+                raise as_httpx(error, request) from None
+        clock.reused = clock.connect_us is None
+        return self._response(request, answer, timeouts)
+
+    def _response(self, request: httpx.Request, answer: aiohttp.ClientResponse, timeouts: Timeouts) -> httpx.Response:
+        streamed = answer.headers.get("Content-Type", "").startswith("text/event-stream")
+        cap = MAX_STREAM if streamed else self._max_body
+        encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+        raw: Any = answer.raw_headers
+        inflate = None
+        if encoding not in {"", "identity"}:
+            raw = [item for item in raw if item[0].lower() not in {b"content-encoding", b"content-length"}]
+            inflate = inflater(encoding)
+            if inflate is None:
+                answer.close()
+                raise httpx.DecodingError(
+                    "the upstream compressed its answer in a way nobody asked for", request=request
+                )
+        elif (answer.content_length or 0) > cap:
+            answer.close()
+            raise BodyTooLarge("the upstream announced more than is read of one answer", request=request)
+        if answer.connection is not None and answer.connection.protocol is not None:
+            # More is to come: from here on silence is measured between reads, not until the first byte.
+            # The relay's own deadline for a gap is exact; this one keeps behind it.
+            answer.connection.protocol.read_timeout = max(timeouts.gap, timeouts.first_byte) + BACKSTOP
+            answer.connection.protocol.start_timeout()
+        return Incoming(answer.status, raw, Body(answer, request, cap, inflate), request)
+
+    def stats(self) -> dict[str, int]:
+        """Connections now: `in_use` and `idle`, over both pools."""
+        counts = [cast(Connector, one.connector).counts() for one in self._sessions or ()]
+        return {"in_use": sum(used for used, _ in counts), "idle": sum(idle for _, idle in counts)}
+
+    async def aclose(self) -> None:
+        """Close every connection. The transport opens anew if it is used again."""
+        sessions, self._sessions = self._sessions, None
+        for one in sessions or ():
+            await one.close()
+
+
+@functools.lru_cache(maxsize=4096)
+def _refusal(url: str, private: bool) -> str | None:
+    """`check_url`, remembered. It is given no query string, which may hold a key."""
+    return check_url(url, private)
+
+
+_by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Transport] = weakref.WeakKeyDictionary()
+_installed: list[httpx.AsyncBaseTransport] = []
+
+
+def current() -> httpx.AsyncBaseTransport:
+    """The transport of the running loop, or the one that was installed in its place."""
+    if _installed:
+        return _installed[-1]
+    loop = asyncio.get_running_loop()
+    transport = _by_loop.get(loop)
+    if transport is None:
+        transport = _by_loop[loop] = Transport()
+    return transport
+
+
+def install(transport: httpx.AsyncBaseTransport | None) -> None:
+    """Put a transport in the place of all others, as tests do; None takes it away again."""
+    _installed.clear()
+    if transport is not None:
+        _installed.append(transport)
+
+
+async def aclose() -> None:
+    """Close the running loop's transport."""
+    transport = _by_loop.pop(asyncio.get_running_loop(), None)
+    if transport is not None:
+        await transport.aclose()
+
+
+def stats() -> dict[str, int]:
+    """The running loop's connections; zeros where there is no transport yet."""
+    transport = _by_loop.get(asyncio.get_running_loop())
+    return transport.stats() if transport is not None else {"in_use": 0, "idle": 0}

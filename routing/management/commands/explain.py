@@ -1,0 +1,33 @@
+"""Print how a model name resolves, every candidate and every one dropped and why. Ends with 1 if none can serve."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from routing.build import BadSnapshot, build
+from routing.explain import UnknownProject, explain, lines
+
+
+class Command(BaseCommand):
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("model", help="As an application would ask for it.")
+        parser.add_argument("--project", default="", help="Through this project's allowlist and keys.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            found = explain(build(), options["model"], options["project"])
+        except (UnknownProject, BadSnapshot) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(found, indent=2))
+        else:
+            self.stdout.write("\n".join(lines(found)))
+        if all(place["problems"] for place in found["candidates"]):
+            sys.exit(1)

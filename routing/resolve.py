@@ -1,0 +1,373 @@
+"""Which accounts may answer a model name, in the order in which they are tried. Pure; every endpoint asks here (X-03).
+
+The order of meanings: `auto`; an exact public name or alias that the project may see; `provider/model`, divided at the
+first slash; the prefix table, longest first; else a refusal with up to three suggestions. Every spelling leads to one
+*identity* (a public name, or `provider/model` in canonical form), and the allowlist is asked about that identity only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from providers.entries import AccountEntry, FactsEntry, ProviderEntry
+from providers.families import FAMILIES, choose
+from providers.names import MODEL_NAME
+from routing.allow import Allowance, allowance, allowed_models, ref_of
+from routing.drawing import drawn
+from routing.snapshot import ModelEntry, RouteEntry, Snapshot
+from routing.suggest import suggestions
+
+AUTO: Final = "auto"
+
+
+class Candidate(msgspec.Struct, frozen=True, gc=False):
+    """One place a request may go: an account, the model's id there, and how to speak to it."""
+
+    #: None for a provider/model ref, which no route stands behind
+    route_id: int | None
+    account: AccountEntry
+    provider: ProviderEntry
+    upstream_model: str
+    #: None means the account's own key sets, the project's first
+    key_set_id: int | None
+    family: str
+    #: the provider's switches with the route's laid over them
+    quirks: dict[str, Any]
+    priority: int
+    weight: int
+    #: the public name or ref this candidate stands for
+    public_name: str
+    facts: FactsEntry | None = None
+
+
+class Dropped(msgspec.Struct, frozen=True, gc=False):
+    """A candidate that is not tried, and why. `what` is "account/upstream model", or a model's name under `auto`."""
+
+    what: str
+    reason: str
+    candidate: Candidate | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):
+    """What a name means for a project now. `identity` is what allowlist, price and usage go by."""
+
+    asked: str
+    identity: str
+    #: equal to `identity`; under `auto` that of the first candidate
+    public_name: str
+    candidates: tuple[Candidate, ...]
+    dropped: tuple[Dropped, ...]
+
+
+class Unresolved(Exception):
+    """A name that leads nowhere. `code` is stable; `message` is for the caller and names nothing he may not see.
+
+    model_required, model_not_found, model_not_allowed, provider_deferred, no_candidate, auto_not_configured.
+    """
+
+    def __init__(
+        self, code: str, message: str, suggestions: Sequence[str] = (), dropped: Sequence[Dropped] = ()
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.suggestions = tuple(suggestions)
+        self.dropped = tuple(dropped)
+
+
+#: Why a candidate cannot serve now (no key, all keys cooling), or None.
+Available = Callable[[Candidate], str | None]
+#: Seconds to the first byte as measured lately, or None if unknown.
+Latency = Callable[[Candidate], float | None]
+
+
+class _Target(msgspec.Struct, frozen=True, gc=False):
+    """The unchanging part of a plan, made once per snapshot for public models."""
+
+    identity: str
+    candidates: tuple[Candidate, ...]
+    dropped: tuple[Dropped, ...]
+    #: some priority has several routes to draw from
+    draws: bool
+
+
+def resolve(
+    snapshot: Snapshot,
+    project_id: int,
+    model: str,
+    *,
+    endpoint_family: str = "",
+    draw: float = 0.0,
+    available: Available | None = None,
+    latency: Latency | None = None,
+) -> Plan:
+    """The candidates for a model name, best first. Raises Unresolved.
+
+    `endpoint_family` is the family of the client's dialect, taken where the provider offers it and nothing says
+    otherwise. `draw` in [0, 1) decides between routes of one priority by their weights; equal arguments give equal
+    plans. Candidates that `available` speaks against are dropped, unless that would leave none: then the caller tries
+    them and reports their own error (F-20).
+    """
+    name = model.strip()
+    if not name or name == AUTO:
+        return _auto(
+            snapshot,
+            project_id,
+            name,
+            endpoint_family=endpoint_family,
+            draw=draw,
+            available=available,
+            latency=latency,
+        )
+    allow = allowance(snapshot, project_id)
+    target = _target(snapshot, allow, name, endpoint_family)
+    ordered = drawn(target.candidates, draw) if target.draws else target.candidates
+    if available is None:
+        return Plan(name, target.identity, target.identity, ordered, target.dropped)
+    ready, missing = _split(ordered, available)
+    return Plan(name, target.identity, target.identity, ready or ordered, target.dropped + (missing if ready else ()))
+
+
+def _split(
+    candidates: tuple[Candidate, ...], available: Available
+) -> tuple[tuple[Candidate, ...], tuple[Dropped, ...]]:
+    missing: list[Dropped] = []
+    for candidate in candidates:
+        reason = available(candidate)
+        if reason is not None:
+            missing.append(_drop(candidate, reason))
+    if not missing:
+        return candidates, ()
+    without = {id(dropped.candidate) for dropped in missing}
+    return tuple(candidate for candidate in candidates if id(candidate) not in without), tuple(missing)
+
+
+def _drop(candidate: Candidate, reason: str) -> Dropped:
+    return Dropped(f"{candidate.account.name}/{candidate.upstream_model}", reason, candidate)
+
+
+def _target(snapshot: Snapshot, allow: Allowance, name: str, endpoint_family: str) -> _Target:
+    """Steps two to four of the order of meanings."""
+    public = name if name in snapshot.models else snapshot.aliases.get(name)
+    forbidden = False
+    if public is not None:
+        if allow.permits(public):
+            return _of_model(snapshot, snapshot.models[public], endpoint_family)
+        forbidden = True
+    ref = ref_of(snapshot, name)
+    if ref is not None and MODEL_NAME.match(ref[1]):
+        slug, upstream = ref
+        if allow.permits(f"{slug}/{upstream}"):
+            return _of_ref(snapshot, snapshot.providers[slug], upstream, endpoint_family)
+        forbidden = True
+    if forbidden:
+        raise Unresolved(
+            "model_not_allowed",
+            f"The model '{name}' is not among the models that this project may use.",
+            suggestions(snapshot, allow, name),
+        )
+    raise unknown_model(name, suggestions(snapshot, allow, name))
+
+
+def unknown_model(name: str, near: Sequence[str]) -> Unresolved:
+    """The refusal of a name that means nothing; `near` are names that the caller may use."""
+    hint = f" Did you mean {_either(near)}?" if near else ""
+    return Unresolved("model_not_found", f"The model '{name[:191]}' does not exist.{hint}", near)
+
+
+def _either(names: Sequence[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def _of_model(snapshot: Snapshot, model: ModelEntry, endpoint_family: str) -> _Target:
+    """A public model's routes. Memoised: there are only so many models and endpoints."""
+    key = ("model", model.name, endpoint_family)
+    found: _Target | None = snapshot.memo.get(key)
+    if found is None:
+        if not model.enabled:
+            raise Unresolved("model_not_found", f"The model '{model.name}' is switched off.")
+        found = snapshot.memo[key] = _routes(snapshot, model, endpoint_family)
+    if not found.candidates:
+        raise Unresolved("no_candidate", f"Nothing serves the model '{model.name}' now.", (), found.dropped)
+    return found
+
+
+def _routes(snapshot: Snapshot, model: ModelEntry, endpoint_family: str) -> _Target:
+    candidates: list[Candidate] = []
+    dropped: list[Dropped] = []
+    for route in model.routes:
+        account = snapshot.accounts[route.account_id]
+        provider = snapshot.providers[account.provider]
+        candidate = _candidate(
+            snapshot,
+            provider,
+            account,
+            route.upstream_model,
+            public_name=model.name,
+            endpoint_family=endpoint_family,
+            route=route,
+        )
+        reason = "the route is switched off" if not route.enabled else _why_not(provider, account)
+        if reason is None:
+            candidates.append(candidate)
+        else:
+            dropped.append(_drop(candidate, reason))
+    priorities = [candidate.priority for candidate in candidates]
+    return _Target(model.name, tuple(candidates), tuple(dropped), len(set(priorities)) < len(priorities))
+
+
+def _why_not(provider: ProviderEntry, account: AccountEntry) -> str | None:
+    if not account.enabled:
+        return "the account is switched off"
+    if provider.deferred_to:
+        return f"provider '{provider.slug}' cannot be served: {provider.deferred_reason or 'it is deferred'}"
+    return None if provider.enabled else f"provider '{provider.slug}' is switched off"
+
+
+def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, endpoint_family: str) -> _Target:
+    """A provider/model ref goes to the account named like the provider, else to the provider's accounts by id."""
+    identity = f"{provider.slug}/{upstream}"
+    if provider.deferred_to:
+        reason = f" {provider.deferred_reason}" if provider.deferred_reason else ""
+        raise Unresolved(
+            "provider_deferred",
+            f"The provider '{provider.slug}' is not available here.{reason} The nearest alternative is "
+            f"'{provider.deferred_to}'.",
+            (provider.deferred_to,),
+        )
+    named = snapshot.account_ids.get(provider.slug)
+    if named is not None and snapshot.accounts[named].provider == provider.slug:
+        ids: tuple[int, ...] = (named,)
+    else:
+        ids = snapshot.provider_accounts.get(provider.slug, ())
+    candidates: list[Candidate] = []
+    dropped: list[Dropped] = []
+    for priority, pk in enumerate(ids):
+        account = snapshot.accounts[pk]
+        candidate = _candidate(
+            snapshot,
+            provider,
+            account,
+            upstream,
+            public_name=identity,
+            endpoint_family=endpoint_family,
+            priority=priority,
+        )
+        why = _why_not(provider, account)
+        if why is None:
+            candidates.append(candidate)
+        else:
+            dropped.append(_drop(candidate, why))
+    if not candidates:
+        off = f"Provider '{provider.slug}' is switched off; a security admin can switch it on in the admin."
+        why = off if not provider.enabled else f"No account serves the provider '{provider.slug}' now."
+        raise Unresolved("no_candidate", why, (), dropped)
+    return _Target(identity, tuple(candidates), tuple(dropped), False)
+
+
+def _candidate(
+    snapshot: Snapshot,
+    provider: ProviderEntry,
+    account: AccountEntry,
+    upstream: str,
+    *,
+    public_name: str,
+    endpoint_family: str,
+    route: RouteEntry | None = None,
+    priority: int = 0,
+) -> Candidate:
+    key = f"{provider.slug}/{upstream}"
+    facts = snapshot.facts.get(key) or snapshot.facts.get(snapshot.fact_aliases.get(key, ""))
+    fixed = (route.family if route else "") or account.family or (facts.family if facts else "")
+    dialect = FAMILIES[endpoint_family].dialect if endpoint_family in FAMILIES else ""
+    family = choose(dialect, provider.family, provider.families, fixed) if dialect else fixed or provider.family
+    quirks = {**provider.quirks, **route.quirks} if route and route.quirks else provider.quirks
+    return Candidate(
+        route_id=route.id if route else None,
+        account=account,
+        provider=provider,
+        upstream_model=upstream,
+        key_set_id=route.key_set_id if route else None,
+        family=family,
+        quirks=quirks,
+        priority=route.priority if route else priority,
+        weight=route.weight if route else 1,
+        public_name=public_name,
+        facts=facts,
+    )
+
+
+def _auto(
+    snapshot: Snapshot,
+    project_id: int,
+    asked: str,
+    *,
+    endpoint_family: str,
+    draw: float,
+    available: Available | None,
+    latency: Latency | None,
+) -> Plan:
+    """The preferred models, those that can serve first, the quickest of them first; without any, the default model.
+
+    A model nobody has measured yet counts as quickest, so that it gets measured; among equals the project's own order
+    stands. No model at all in the request means the default model (M-04).
+    """
+    preference = snapshot.preferences.get(project_id)
+    default = preference.default_model.strip() if preference else ""
+    names: Iterable[str] = preference.preferred if preference and asked else ()
+    wanted = [name.strip() for name in names] or ([default] if default else [])
+    wanted = [name for name in wanted if name and name != AUTO]
+    if not wanted and not asked:
+        raise Unresolved("model_required", "The request names no model, and this project has no default model.")
+    if not wanted:
+        raise Unresolved(
+            "auto_not_configured", "This project has neither preferred models nor a default model for 'auto'."
+        )
+    ready: list[tuple[float, int, Plan]] = []
+    unready: list[Plan] = []
+    dropped: list[Dropped] = []
+    refusal: Unresolved | None = None
+    for position, name in enumerate(dict.fromkeys(wanted)):
+        try:
+            plan = resolve(snapshot, project_id, name, endpoint_family=endpoint_family, draw=draw)
+        except Unresolved as error:
+            refusal = refusal or error
+            dropped.append(Dropped(name, error.message))
+            continue
+        able, missing = _split(plan.candidates, available) if available else (plan.candidates, ())
+        if able:
+            measured = latency(able[0]) if latency else None
+            chosen = Plan(plan.asked, plan.identity, plan.public_name, able, plan.dropped + missing)
+            ready.append((measured or 0.0, position, chosen))
+        else:
+            unready.append(plan)
+    ready.sort(key=_speed)
+    plans = [plan for _, _, plan in ready] or unready
+    if not plans:
+        assert refusal is not None
+        raise Unresolved(refusal.code, refusal.message, refusal.suggestions, dropped)
+    if ready:
+        dropped += [Dropped(plan.identity, "none of its candidates is available") for plan in unready]
+    places: dict[tuple[int, str, int | None, str], Candidate] = {}
+    for plan in plans:
+        for candidate in plan.candidates:  # two names may lead to one place
+            place = (candidate.account.id, candidate.upstream_model, candidate.key_set_id, candidate.family)
+            places.setdefault(place, candidate)
+    return Plan(
+        asked=asked or plans[0].identity,
+        identity=plans[0].identity,
+        public_name=plans[0].public_name,
+        candidates=tuple(places.values()),
+        dropped=(*dropped, *(drop for plan in plans for drop in plan.dropped)),
+    )
+
+
+def _speed(ready: tuple[float, int, Plan]) -> tuple[float, int]:
+    return ready[0], ready[1]
+
+
+__all__ = ["AUTO", "Candidate", "Dropped", "Plan", "Unresolved", "allowance", "allowed_models", "resolve"]

@@ -1,0 +1,110 @@
+"""What the data plane's tests share: the faulty upstream behind mapped models, a client, and the journal's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from django.conf import settings
+
+from keys import mirror
+from keys.pool import pool
+from tests.faults.upstream import Upstream
+
+KEYS = ("upstream-key-aaaa", "upstream-key-bbbb", "upstream-key-cccc")
+
+
+@pytest.fixture(scope="session")
+def upstream_server() -> Iterator[Upstream]:
+    server = Upstream()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def upstream(upstream_server: Upstream) -> Upstream:
+    upstream_server.requests.clear()
+    return upstream_server
+
+
+class Plane:
+    """A gateway with the account `up` at the faulty upstream, and a client with a token of the project `demo`."""
+
+    def __init__(self, world: Any, gateway: Any, upstream: Upstream, eventually: Callable[..., Any]) -> None:
+        self.world = world
+        self.gateway = gateway
+        self.upstream = upstream
+        self.eventually = eventually
+        self.account = world.account("up", upstream.url, keys=KEYS, private_network=True)
+        self.token = world.token()
+        self.client = httpx.Client(
+            base_url=gateway.url, headers={"authorization": f"Bearer {self.token}"}, timeout=20, trust_env=False
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the gateway serves the newest revision."""
+        from routing.revisions import latest
+        from routing.store import store
+
+        self.eventually(lambda: store.current.revision >= latest(), 5)
+
+    def scenario(self, *names: str, public: str = "", **timeouts: float) -> str:
+        """A public model whose routes lead to these scenarios, in this order."""
+        from routing.models import PublicModel
+
+        public = public or "m-" + "-".join(names).replace(":", "-").replace("=", "-")
+        if timeouts:
+            self.account.timeouts = timeouts
+            self.account.save()
+        if not PublicModel.objects.filter(name=public).exists():
+            self.world.model(public, *((self.account, name) for name in names))
+        self.settle()
+        return public
+
+    def ask(self, model: str, **more: Any) -> httpx.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **more}
+        return self.client.post("/v1/chat/completions", json=body)
+
+    def stream(self, model: str, **more: Any) -> tuple[httpx.Response, list[str]]:
+        """A streamed answer and the data of its events."""
+        answer = self.ask(model, stream=True, **more)
+        events = [part.removeprefix("data: ") for part in answer.text.split("\n\n") if part.startswith("data: ")]
+        return answer, events
+
+    def rows(self, number: int = 1) -> list[Any]:
+        """The usage rows so far, drained from the journal; waits until there are so many."""
+        from api.drain import drain
+        from api.models import UsageRecord
+
+        def enough() -> list[Any]:
+            drain()
+            rows = list(UsageRecord.objects.order_by("id"))
+            return rows if len(rows) >= number else []
+
+        return self.eventually(enough, 3)
+
+
+def forget_resting_keys() -> None:
+    """No key rests, here or in the Redis that processes share."""
+    if settings.REDIS_URL:
+        import redis
+
+        redis.Redis.from_url(settings.REDIS_URL).delete(mirror.NAME)
+    pool.cooling.outbox.clear()
+    pool.cooling._until.clear()
+
+
+@pytest.fixture
+def plane(world: Any, gateway: Any, upstream: Upstream, eventually: Callable[..., Any]) -> Iterator[Plane]:
+    from api.drain import drain
+    from api.models import UsageRecord
+
+    drain()
+    UsageRecord.objects.all().delete()
+    forget_resting_keys()
+    made = Plane(world, gateway, upstream, eventually)
+    yield made
+    made.client.close()

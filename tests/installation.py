@@ -1,0 +1,143 @@
+"""A Jackfield of its own for tests that need real processes: one home, driven by commands and HTTP as operators do.
+
+What these tests prove (kills, four processes, a stopped database, recorded traffic) cannot be shown inside one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """One gateway process."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def wait_ready(self, seconds: float = 30.0) -> float:
+        """Seconds until /readyz answered 200."""
+        started = time.monotonic()
+        while time.monotonic() - started < seconds:
+            if self.process.poll() is not None:
+                raise AssertionError(
+                    f"the gateway ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}"
+                )
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return time.monotonic() - started
+            time.sleep(0.02)
+        raise AssertionError(f"not ready after {seconds} s:\n{self.log.read_text()[-3000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash or the OOM killer would."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self, seconds: float = 20.0) -> int:
+        """SIGTERM and wait; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+@dataclass
+class Installation:
+    """A home directory, its environment, and the processes started on it."""
+
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+    servers: list[Server] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of this installation sees: nothing of the caller's keys or database unless given."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ}
+        own = {"JACKFIELD_HOME": str(self.home), "DJANGO_SETTINGS_MODULE": "project.settings"}
+        return {**kept, **own, "PYTHONUNBUFFERED": "1", **self.env}
+
+    def manage(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run a management command; its standard output."""
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *args],
+            cwd=ROOT,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(
+                f"manage.py {' '.join(args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    def prepare(self) -> None:
+        """What the first `make run` does before it serves, without serving."""
+        self.manage("run", "--prepare-only")
+
+    def apply(self, document: str) -> str:
+        return self.manage("apply", "-", stdin=document)
+
+    def token(self, project: str = "demo") -> str:
+        return self.manage("token", project).strip()
+
+    def serve(self, *, wait: bool = True, core: int | None = None, env: Mapping[str, str] | None = None) -> Server:
+        """Start one gateway process on a free port, optionally pinned to one core."""
+        port = free_port()
+        log = self.home / f"gateway-{port}.log"
+        command = [sys.executable, str(ROOT / "manage.py"), "run", "--gateway-only", "--port", str(port)]
+        if core is not None:
+            command = ["taskset", "-c", str(core), *command]
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env={**self.environment, **(env or {})}, stdout=out, stderr=subprocess.STDOUT
+            )
+        server = Server(process, port, log)
+        self.servers.append(server)
+        if wait:
+            server.wait_ready()
+        return server
+
+    def close(self) -> None:
+        for server in self.servers:
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait(10)
+
+
+@contextlib.contextmanager
+def installation(home: Path, **env: str) -> Iterator[Installation]:
+    """A prepared installation, stopped at the end."""
+    place = Installation(home, {"JACKFIELD_SANDBOX_PORT": "0", **env})
+    try:
+        place.prepare()
+        yield place
+    finally:
+        place.close()

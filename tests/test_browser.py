@@ -1,0 +1,159 @@
+"""A person at the admin: logs in, re-patches a model, and the next API request is served by the other account."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from installation import Installation, Server, installation
+from providers.sandbox import KEYS
+from tests.browser import chromium, complaints, log_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+DOCUMENT = """
+[[provider]]
+id = "small"
+family = "openai-completions"
+base_url = "{url}"
+credential = "bearer"
+[[account]]
+name = "left"
+provider = "small"
+private_network = true
+keys = ["env:SMALL_KEY"]
+[[account]]
+name = "right"
+provider = "small"
+private_network = true
+keys = ["env:SMALL_KEY"]
+[[model]]
+name = "patched"
+service = "text"
+routes = [{{ account = "left", model = "echo" }}]
+[[model]]
+name = "patched-too"
+service = "text"
+routes = [{{ account = "left", model = "echo" }}]
+"""
+#: The first person, as the first start makes one, with a password that this test knows.
+PERSON = """
+from django.contrib.auth import get_user_model
+from keys.roles import FIRST_OPERATOR, make_first_operator
+users = get_user_model().objects
+if not users.exists():
+    make_first_operator()
+user = users.get(username=FIRST_OPERATOR)
+user.set_password("only for this test")
+user.save()
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, sandbox_upstream: str) -> Iterator[tuple[Installation, Server]]:
+    home: Path = tmp_path_factory.mktemp("home")
+    with installation(home, SMALL_KEY=KEYS[0]) as made:
+        made.apply(DOCUMENT.format(url=sandbox_upstream))
+        made.manage("shell", "-c", PERSON)
+        yield made, made.serve()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def browser(place: tuple[Installation, Server]) -> Iterator[webdriver.Chrome]:
+    with chromium() as found:
+        log_in(found, place[1].url, "operator", "only for this test")
+        yield found
+
+
+def ask(server: Server, token: str, model: str) -> tuple[str, str, str]:
+    """Route, revision and text of an answer."""
+    answer = httpx.post(
+        f"{server.url}/v1/chat/completions",
+        headers={"authorization": f"Bearer {token}"},
+        json={"model": model, "messages": [{"role": "user", "content": "Hello from the test"}]},
+    )
+    assert answer.status_code == 200, answer.text
+    text = answer.json()["choices"][0]["message"]["content"]
+    return answer.headers["x-jackfield-route"], answer.headers["x-jackfield-revision"], text
+
+
+def follow(browser: webdriver.Chrome, text: str) -> None:
+    browser.find_element(By.LINK_TEXT, text).click()
+
+
+def test_a_model_is_repatched_on_its_page(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
+    made, server = place
+    token = made.token()
+    route, revision, text = ask(server, token, "patched")
+    assert route == "left/echo" and "Hello from the test" in text
+    browser.find_element(By.PARTIAL_LINK_TEXT, "Public models").click()
+    search = browser.find_element(By.NAME, "q")
+    search.send_keys("patched", Keys.ENTER)
+    follow(browser, "patched")
+    browser.find_element(By.CSS_SELECTOR, "select[name=routes-0-account] + .select2 .select2-selection").click()
+    browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys("right")
+    browser.find_element(By.XPATH, "//li[contains(@class, 'select2-results__option') and text()='right']").click()
+    upstream = browser.find_element(By.NAME, "routes-0-upstream_model")
+    upstream.clear()
+    upstream.send_keys("lorem")
+    browser.find_element(By.NAME, "_save").click()
+    said = browser.find_element(By.XPATH, "//*[contains(text(), 'is live on')]").text
+    assert "1/1 gateway processes" in said
+    route, served_by, text = ask(server, token, "patched")
+    assert route == "right/lorem" and "Hello from the test" not in text
+    assert int(served_by) == int(revision) + 1
+    assert f"Revision {served_by}" in said
+    assert complaints(browser) == []
+
+
+def test_models_are_repatched_in_bulk(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
+    made, server = place
+    token = made.token()
+    assert ask(server, token, "patched-too")[0] == "left/echo"
+    browser.get(f"{server.url}/admin/routing/publicmodel/?q=patched-too")
+    browser.find_element(By.CSS_SELECTOR, "tbody input.action-select").click()
+    Select(browser.find_element(By.NAME, "action")).select_by_value("repatch_selected")
+    browser.find_element(By.CSS_SELECTOR, "#changelist-actions [type=submit], [name=index]").click()
+    browser.find_element(By.CSS_SELECTOR, ".jf-fields .select2-selection").click()
+    browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys("right", Keys.ENTER)
+    browser.find_element(By.NAME, "preview").click()
+    row = browser.find_element(By.CSS_SELECTOR, ".jf-table tbody tr").text
+    assert "left / echo" in row and "right / echo" in row
+    assert ask(server, token, "patched-too")[0] == "left/echo"
+    browser.find_element(By.NAME, "confirm").click()
+    assert browser.find_element(By.XPATH, "//*[contains(text(), '1 route re-patched to right')]")
+    assert ask(server, token, "patched-too")[0] == "right/echo"
+    assert complaints(browser) == []
+
+
+PAGES = (
+    *(
+        "",
+        "routing/publicmodel/",
+        "routing/publicmodel/add/",
+        "routing/route/",
+        "routing/revision/",
+        "keys/project/add/",
+    ),
+    *("keys/providerkey/", "keys/providerkey/add/", "keys/apitoken/add/", "providers/account/add/", "auth/user/add/"),
+    *("providers/provider/", "providers/catalogmodel/", "api/usagerecord/", "routing/gatewayprocess/"),
+)
+
+
+def test_no_page_breaks_its_content_security_policy(
+    place: tuple[Installation, Server], browser: webdriver.Chrome
+) -> None:
+    for page in PAGES:
+        browser.get(f"{place[1].url}/admin/{page}")
+        assert complaints(browser) == [], page
+    browser.get(f"{place[1].url}/")
+    assert complaints(browser) == []

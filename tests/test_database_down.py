@@ -1,0 +1,120 @@
+"""The data plane needs no database: none under load, and none to start with (R-REL-13, 13b)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from installation import Installation, installation
+from relay_proxy import Relay
+from test_propagation import DOCUMENT, ask, truth
+
+__all__ = ["truth"]
+
+
+class Database:
+    """The database of an installation, which can be stopped: a cut relay to PostgreSQL, or a SQLite file taken away."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        url = urlsplit(os.environ.get("DATABASE_URL", ""))
+        self.relay = Relay(url.hostname or "127.0.0.1", url.port or 5432) if url.scheme.startswith("postgres") else None
+        self.env = {}
+        if self.relay:
+            user = f"{url.username}:{url.password or ''}@" if url.username else ""
+            self.name = f"jackfield_down_{os.getpid()}"
+            self.env["DATABASE_URL"] = f"{url.scheme}://{user}127.0.0.1:{self.relay.port}/{self.name}"
+            self._admin(f'CREATE DATABASE "{self.name}"')
+
+    def _admin(self, statement: str) -> None:
+        import psycopg
+
+        url = urlsplit(os.environ["DATABASE_URL"])
+        with psycopg.connect(
+            host=url.hostname,
+            port=url.port or 5432,
+            user=url.username,
+            password=url.password,
+            dbname="postgres",
+            autocommit=True,
+        ) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+    def stop(self) -> None:
+        if self.relay:
+            self.relay.cut()
+            return
+        for file in self.home.glob("*.sqlite3*"):
+            file.rename(file.with_name(f"gone-{file.name}"))
+        (self.home / "jackfield.sqlite3").mkdir()
+
+    def start(self) -> None:
+        if self.relay:
+            self.relay.mend()
+            return
+        (self.home / "jackfield.sqlite3").rmdir()
+        for file in self.home.glob("gone-*"):
+            file.rename(file.with_name(file.name.removeprefix("gone-")))
+
+    def close(self) -> None:
+        if self.relay:
+            self.relay.stop()
+            self._admin(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, truth: tuple[int, Path]) -> Iterator[tuple[Installation, Database]]:
+    home = tmp_path / "home"
+    database = Database(home)
+    with installation(home, TRUTH_KEY="sk-truth-0123456789", **database.env) as it:
+        it.apply(DOCUMENT.format(port=truth[0]))
+        yield it, database
+    database.close()
+
+
+@pytest.mark.slow
+def test_no_request_fails_while_the_database_is_down(stopped: tuple[Installation, Database]) -> None:
+    place, database = stopped
+    token = place.token()
+    server = place.serve()
+    ask(server, token)
+    failures: list[str] = []
+    counts = [0] * 4
+    stop = threading.Event()
+
+    def load(worker: int) -> None:
+        while not stop.is_set():
+            answer = ask(server, token)
+            counts[worker] += 1
+            if answer.status_code != 200:
+                failures.append(answer.text)
+
+    workers = [threading.Thread(target=load, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    stop.wait(1.5)
+    database.stop()
+    before = sum(counts)
+    stop.wait(3)
+    stop.set()
+    for worker in workers:
+        worker.join(30)
+    assert not failures
+    assert sum(counts) - before > 50, "it went on serving"
+
+    # and a gateway that starts while the database is still down serves within 5 s, the same token included
+    server.stop()
+    again = place.serve(wait=False)
+    assert again.wait_ready(15) < 8  # 5 s promised; this machine runs other tests beside it
+    assert [ask(again, token).status_code for _ in range(20)] == [200] * 20
+
+    # nothing was lost: when the database is back, every request has its row
+    database.start()
+    place.manage("drain", "--once")
+    rows = place.manage("shell", "-v", "0", "-c", "from api.models import UsageRecord as U; print(U.objects.count())")
+    assert int(rows.split()[-1]) == sum(counts) + 1 + 20

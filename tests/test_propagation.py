@@ -1,0 +1,107 @@
+"""A saved change takes effect on every process in under a second, and the answers say which revision served them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from installation import Installation, Server, free_port, installation
+
+DOCUMENT = """
+[[provider]]
+id = "truth"
+family = "openai-completions"
+base_url = "http://127.0.0.1:{port}/{{side}}/v1"
+variables = [{{ name = "side" }}]
+credential = "bearer"
+[[account]]
+name = "left"
+provider = "truth"
+private_network = true
+variables = {{ side = "left" }}
+keys = ["env:TRUTH_KEY"]
+[[account]]
+name = "right"
+provider = "truth"
+private_network = true
+variables = {{ side = "right" }}
+keys = ["env:TRUTH_KEY"]
+[[model]]
+name = "patched"
+service = "text"
+routes = [{{ account = "left", model = "m" }}]
+"""
+
+#: Re-patches the model in a process of its own and prints the moment of the commit.
+REPATCH = """
+import time
+from providers.models import Account
+from routing.models import Route
+route = Route.objects.get(model__name="patched")
+route.account = Account.objects.get(name={to!r})
+route.save()
+print(time.time())
+"""
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    port, log = free_port(), tmp_path_factory.mktemp("truth") / "log"
+    process = subprocess.Popen([sys.executable, str(Path(__file__).parent / "truth.py"), str(port), str(log)])
+    yield port, log
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, truth: tuple[int, Path]) -> Iterator[Installation]:
+    with installation(tmp_path_factory.mktemp("propagation"), TRUTH_KEY="sk-truth-0123456789") as it:
+        it.apply(DOCUMENT.format(port=truth[0]))
+        yield it
+
+
+def ask(server: Server, token: str, model: str = "patched") -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+    return httpx.post(
+        f"{server.url}/v1/chat/completions", json=body, headers={"authorization": f"Bearer {token}"}, timeout=20
+    )
+
+
+@pytest.mark.slow
+def test_a_save_is_live_on_four_processes_within_a_second(place: Installation) -> None:
+    token = place.token()
+    servers = [place.serve(wait=False) for _ in range(4)]
+    for server in servers:
+        server.wait_ready(60)
+        answer = ask(server, token)
+        assert answer.json()["choices"][0]["message"]["content"] == "left", answer.text
+    seen: dict[int, tuple[float, str]] = {}
+    stop = threading.Event()
+
+    def watch(server: Server) -> None:
+        while not stop.is_set():
+            answer = ask(server, token)
+            assert answer.status_code == 200, answer.text
+            if answer.json()["choices"][0]["message"]["content"] == "right":
+                seen[server.port] = (time.time(), answer.headers["x-jackfield-revision"])
+                return
+            time.sleep(0.03)
+
+    watchers = [threading.Thread(target=watch, args=(server,)) for server in servers]
+    for watcher in watchers:
+        watcher.start()
+    saved_at = float(place.manage("shell", "-v", "0", "-c", REPATCH.format(to="right")).split()[-1])
+    for watcher in watchers:
+        watcher.join(15)
+    stop.set()
+    assert len(seen) == 4, "every process serves the new route"
+    delays = [at - saved_at for at, _ in seen.values()]
+    assert max(delays) < 1.0, delays
+    assert len({revision for _, revision in seen.values()}) == 1, "all name the same revision"
