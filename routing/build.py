@@ -18,8 +18,8 @@ from routing import tables
 from routing.checks import check
 from routing.draft import Draft
 from routing.models import Route
+from routing.pacing import Pace, no_pace
 from routing.snapshot import EMPTY, Snapshot
-from routing.tables import Pace, no_pace
 
 #: With more changed rows than this, reading everything in small pieces is the cheaper way.
 PATCH_LIMIT = 2000
@@ -46,7 +46,7 @@ def build(pace: Pace = no_pace, now: float | None = None, previous: Snapshot = E
             _fill(draft, pace)
         except tables.BadRow as error:
             raise BadSnapshot(draft.revision, [str(error)]) from error
-    return _finish(draft, now)
+    return _finish(draft, now, pace)
 
 
 def patch(snapshot: Snapshot, pace: Pace = no_pace, now: float | None = None) -> Snapshot:
@@ -67,13 +67,13 @@ def patch(snapshot: Snapshot, pace: Pace = no_pace, now: float | None = None) ->
                 _refill(draft, changed, pace)
             except tables.BadRow as error:
                 raise BadSnapshot(newest, [str(error)]) from error
-            return _finish(draft, now)
+            return _finish(draft, now, pace)
     return build(pace, now, snapshot)
 
 
-def _finish(draft: Draft, now: float | None) -> Snapshot:
+def _finish(draft: Draft, now: float | None, pace: Pace) -> Snapshot:
     snapshot = draft.freeze(time.time() if now is None else now)
-    problems = draft.problems + check(snapshot, draft.touched)
+    problems = draft.problems + check(snapshot, draft.touched, pace)
     if problems:
         raise BadSnapshot(draft.revision, problems)
     return snapshot

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from providers.entries import AccountEntry
 from providers.families import FAMILIES
 from providers.names import MODEL_NAME
+from routing.pacing import Pace, no_pace, paced
 from routing.snapshot import ModelEntry, Snapshot
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ MAX_SECONDS: Final = 24 * 3600.0
 MAX_LIST: Final = 10_000
 
 
-def check(snapshot: Snapshot, touched: Touched | None = None) -> list[str]:
+def check(snapshot: Snapshot, touched: Touched | None = None, pace: Pace = no_pace) -> list[str]:
     """What is wrong with the snapshot, in sentences for the operator; nothing is an empty list.
 
     With `touched`, rows that were not written and depend on nothing that was are taken as good.
@@ -41,13 +42,13 @@ def check(snapshot: Snapshot, touched: Touched | None = None) -> list[str]:
         provider = snapshot.providers[slug]
         for family in (provider.family, *provider.families):
             problems += _of_family(family, f"provider '{slug}'")
-    for pk in accounts:
+    for pk in paced(accounts, pace):
         problems += _of_account(snapshot, snapshot.accounts[pk])
-    for name in models:
+    for name in paced(models, pace):
         problems += _of_model(snapshot, snapshot.models[name])
-    for alias in aliases:
+    for alias in paced(aliases, pace):
         problems += _of_alias(snapshot, alias)
-    for project in preferences:
+    for project in paced(preferences, pace):
         problems += _of_preference(snapshot, project)
     return problems
 

@@ -7,7 +7,7 @@ other. What follows from tables (names of providers, prefix order, facts' aliase
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from keys.entries import KeyEntry, KeySetEntry, ProjectEntry, TokenEntry
 from keys.origins import origin
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry
 from providers.hosts import BadUrl
+from routing.pacing import Pace, paced
 from routing.snapshot import EMPTY, ModelEntry, PreferenceEntry, PrefixEntry, RouteEntry, Snapshot
 
 if TYPE_CHECKING:
@@ -174,16 +175,14 @@ class Draft:
     def drop_preferences(self, ids: Collection[int]) -> None:
         self._drop("preferences", ids)
 
-    def put_models(
-        self, rows: Iterable[ModelRow], routes: Iterable[tuple[int, RouteEntry]], pace: Callable[[], None]
-    ) -> None:
+    def put_models(self, rows: Iterable[ModelRow], routes: Iterable[tuple[int, RouteEntry]], pace: Pace) -> None:
         """`routes` by priority then id."""
         table, index, route_owners = self.table("models"), self.index("models"), self.index("routes")
         of_model: dict[int, list[RouteEntry]] = defaultdict(list)
-        for model, route in routes:
+        for model, route in paced(routes, pace):
             of_model[model].append(route)
             route_owners[route.id] = model
-        for count, row in enumerate(rows, 1):
+        for row in paced(rows, pace):
             entry = ModelEntry(
                 row.id,
                 row.name,
@@ -197,8 +196,6 @@ class Draft:
             table[entry.name] = entry
             index[entry.id] = entry.name
             self.touched.models.add(entry.name)
-            if count % 100 == 0:
-                pace()
 
     def drop_models(self, ids: Collection[int]) -> None:
         table, index, route_owners = self.table("models"), self.index("models"), self.index("routes")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ import msgspec
 
 from keys.ring import Purpose
 from keys.sealing import Unsealable, open_blob, seal_blob
+from routing.pacing import Pace
 from routing.snapshot import Index, Snapshot
 
 FORMAT: Final = 1
@@ -61,7 +62,7 @@ class Shelf:
         self.path = path
         self.seen_path = path.with_name(path.name + ".seen")
 
-    def put(self, snapshot: Snapshot, pace: Callable[[], None], anew: bool = False) -> None:
+    def put(self, snapshot: Snapshot, pace: Pace, anew: bool = False) -> None:
         """Replace the copy, unless it already is of this revision; with `anew` also then. Raises OSError."""
         if not anew and self.revision() == snapshot.revision:
             return

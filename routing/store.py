@@ -29,6 +29,7 @@ from keys.pool import pool
 from keys.ring import BadRing, UnknownKey
 from routing import tables
 from routing.build import BadSnapshot, build, patch
+from routing.pacing import breathing, no_pace, undisturbed
 from routing.presence import forget, show
 from routing.revisions import published
 from routing.shelf import NoCopy, Shelf
@@ -216,13 +217,14 @@ class Store:
             asked_at = time.time()
             tried, retry_at = self._refused
             if not self.source:
-                snapshot = build(tables.no_pace)
+                snapshot = build(no_pace)
             elif newest != snapshot.revision and (newest != tried or time.monotonic() >= retry_at):
-                snapshot = (
-                    patch(snapshot, tables.breathe)
-                    if newest > snapshot.revision
-                    else build(tables.breathe, previous=snapshot)
-                )
+                with undisturbed():
+                    snapshot = (
+                        patch(snapshot, breathing())
+                        if newest > snapshot.revision
+                        else build(breathing(), previous=snapshot)
+                    )
         except BadSnapshot as error:
             self._refuse(error)
             return
@@ -255,7 +257,7 @@ class Store:
     def _renew(self) -> None:
         """Revocation waits for no other row: tokens, projects and keys go into what serves."""
         try:
-            renewed = renew(self.current, tables.breathe)
+            renewed = renew(self.current, breathing())
         except BAD_ROWS as error:
             log.error("tokens and keys behind a refused revision cannot be read: %s", error)
             return
@@ -310,7 +312,7 @@ class Store:
         if table is self._keys_checked and now < self._due["keys"]:
             return
         before = set(pool.undecryptable)
-        failed = pool.check((key_set for sets in table.values() for key_set in sets), tables.breathe)
+        failed = pool.check((key_set for sets in table.values() for key_set in sets), breathing())
         self._keys_checked, self._due["keys"] = table, now + CHECK_KEYS_EVERY
         if set(failed) - before:
             log.error("%d stored key(s) cannot be opened and must be entered again: see the admin", len(failed))
@@ -324,7 +326,7 @@ class Store:
         try:
             if now >= self._due["copy"] or stopping:
                 self._due["copy"] = now + COPY_EVERY
-                self._shelf.put(self.current, tables.no_pace if stopping else tables.breathe, anew=self._renewed)
+                self._shelf.put(self.current, no_pace if stopping else breathing(), anew=self._renewed)
                 self._renewed = False
             if (now >= self._due["mark"] or stopping) and self._shelf.revision() == self.current.revision:
                 self._due["mark"] = now + MARK_EVERY

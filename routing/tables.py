@@ -6,8 +6,7 @@ A row that cannot be formed into an entry raises BadRow, which refuses the snaps
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -22,11 +21,11 @@ from keys.tokens import TOKEN_FIELDS, row_mac_ok
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry, Timeouts, Variable
 from providers.models import Account, CatalogModel, Provider
 from routing.models import Alias, Head, Preference, PrefixRule, PublicModel, Revision, Route
+from routing.pacing import Pace, no_pace, paced
 from routing.snapshot import PreferenceEntry, PrefixEntry, RouteEntry
 
 Made = TypeVar("Made")
-#: Called between chunks of rows, so that a long build lets requests run.
-Pace = Callable[[], None]
+#: Rows that the database is asked for at once.
 CHUNK = 50
 
 
@@ -89,25 +88,13 @@ def revisions_after(number: int) -> list[tuple[int, list[dict[str, Any]]]]:
     return list(Revision.objects.filter(number__gt=number).order_by("number").values_list("number", "changes"))
 
 
-def no_pace() -> None:
-    """For builds that nobody waits behind."""
-
-
-def breathe() -> None:
-    """Give other threads the interpreter for a moment."""
-    time.sleep(0.001)
-
-
 def _rows(
     model: type[models.Model], where: Q | None, fields: tuple[str, ...], pace: Pace, order: tuple[str, ...] = ("pk",)
 ) -> Iterator[tuple[Any, ...]]:
     found = model._base_manager.order_by(*order)
     if where is not None:
         found = found.filter(where)
-    for count, row in enumerate(found.values_list(*fields).iterator(chunk_size=CHUNK), 1):
-        yield row
-        if count % CHUNK == 0:
-            pace()
+    return paced(found.values_list(*fields).iterator(chunk_size=CHUNK), pace)
 
 
 def owners(model: type[models.Model], field: str, pks: Collection[Any]) -> set[int]:

@@ -14,8 +14,8 @@ from keys.models import ProviderKey
 from routing import tables
 from routing.build import changed_rows
 from routing.draft import Draft
+from routing.pacing import Pace, no_pace
 from routing.snapshot import Snapshot
-from routing.tables import Pace, no_pace
 
 
 def renew(snapshot: Snapshot, pace: Pace = no_pace) -> Snapshot:

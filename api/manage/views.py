@@ -19,10 +19,11 @@ from api.manage.access import WAYS_IN, OneRevision, RolePermission, Unservable
 from api.models import UsageRecord
 from keys.models import Project
 from providers.models import Account
-from routing import history, tables
+from routing import history
 from routing.build import BadSnapshot, build
 from routing.explain import UnknownProject, explain
 from routing.models import GatewayProcess, PublicModel, Revision
+from routing.pacing import breathing
 from routing.presence import processes
 from routing.store import store
 
@@ -153,7 +154,7 @@ class Explain(APIView):
         asked, project = request.query_params.get("model", ""), request.query_params.get("project", "")
         try:
             # Inside a gateway the snapshot that serves is asked; elsewhere one is built, requests in between.
-            snapshot = store.current if store.running and store.ready else build(tables.breathe)
+            snapshot = store.current if store.running and store.ready else build(breathing())
             return Response(explain(snapshot, asked, project))
         except UnknownProject as error:
             raise NotFound(str(error)) from None

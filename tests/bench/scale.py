@@ -34,6 +34,14 @@ from routing.revisions import latest
 print(time.time(), latest())
 """
 
+#: A revision that names no row: everything is read again, as at a start.
+PUBLISH = """
+import time
+from routing.revisions import latest, publish
+publish("bench", "{text}")
+print(time.time(), latest())
+"""
+
 
 def fill(place: Installation, count: int) -> None:
     """Bring the installation to `count` extra models, routes and tokens."""
@@ -62,18 +70,24 @@ async def _effect(
     return seen
 
 
-def save_under_load(place: Installation, server: Server, message: bytes) -> None:
-    """Save one model and say when every answer came from the new revision, and what requests felt meanwhile."""
+def change_under_load(
+    place: Installation, server: Server, message: bytes, what: str, change: str, times: int, span: float
+) -> None:
+    """Change something and say when every answer came from the new revision, and what requests felt meanwhile.
+
+    `change` is run in a shell of its own and prints the moment and the revision of the change. Requests of the `span`
+    seconds after it count as those that felt it; at least until the revision is served.
+    """
     stop = threading.Event()
     revisions: list[int] = []
     saves: list[tuple[float, int]] = []
 
     def saver() -> None:
         time.sleep(3)
-        for i in range(5):
-            at, revision = place.manage("shell", "-v", "0", "-c", SAVE.format(text=f"change {i}")).split()[-2:]
+        for i in range(times):
+            at, revision = place.manage("shell", "-v", "0", "-c", change.format(text=f"change {i}")).split()[-2:]
             saves.append((float(at), int(revision)))
-            time.sleep(1)
+            time.sleep(span + 0.5)
         stop.set()
 
     thread = threading.Thread(target=saver)
@@ -82,14 +96,15 @@ def save_under_load(place: Installation, server: Server, message: bytes) -> None
         seen = runner.run(_effect(server, message, stop, revisions))
     thread.join()
     quiet = [latency for at, latency in seen if at < saves[0][0] - 1.5]
-    busy = [latency for at, latency in seen if any(0 <= at - saved < 0.6 for saved, _ in saves)]
     delays = []
     for saved, revision in saves:
         first = next(at for (at, _), served in zip(seen, revisions, strict=True) if served >= revision)
         delays.append(max(0.0, first - saved))
+    spans = [(at, at + max(span, delay + 0.3)) for (at, _), delay in zip(saves, delays, strict=True)]
+    busy = [latency for at, latency in seen if any(start <= at < end for start, end in spans)]
     still, stirred = (sorted(values)[int(0.99 * len(values))] for values in (quiet, busy))
-    print(f"save to effect: median {statistics.median(delays) * 1000:.0f} ms, slowest {max(delays) * 1000:.0f} ms")
-    print(f"p99 of requests: quiet {still:.2f} ms, after a save {stirred:.2f} ms: {stirred / still:.2f} times")
+    print(f"{what} to effect: median {statistics.median(delays) * 1000:.0f} ms, slowest {max(delays) * 1000:.0f} ms")
+    print(f"p99 of requests: quiet {still:.2f} ms, after a {what} {stirred:.2f} ms: {stirred / still:.2f} times")
 
 
 def main() -> None:
@@ -125,7 +140,8 @@ def main() -> None:
                     flush=True,
                 )
                 if count == 10_000:
-                    save_under_load(place, server, message)
+                    change_under_load(place, server, message, "save", SAVE, 5, 0.6)
+                    change_under_load(place, server, message, "full build", PUBLISH, 3, 3)
                 server.stop()
     finally:
         upstream.kill()
