@@ -111,8 +111,11 @@ def _refill(draft: Draft, changed: dict[str, set[str]], pace: Pace) -> None:
     """Read the changed rows again, and the rows that hold something of theirs (a slug, an origin, a name)."""
     slugs = _refill_providers(draft, changed, pace)
     account_ids = _refill_accounts(draft, changed, slugs, pace)
+    pace()
     _refill_key_sets(draft, changed, account_ids, pace)
+    pace()
     _refill_models(draft, changed, pace)
+    pace()
     _refill_provider_rows(draft, changed, slugs, pace)
     if ids := _ids(changed, "keys.project"):
         draft.drop_projects(ids)

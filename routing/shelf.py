@@ -22,8 +22,8 @@ from keys.sealing import Unsealable, open_blob, seal_blob
 from routing.pacing import Pace
 from routing.snapshot import Index, Snapshot
 
-FORMAT: Final = 1
-PIECE: Final = 250
+FORMAT: Final = 2
+PIECE: Final = 100
 _LENGTH: Final = struct.Struct(">I")
 _encode: Final = msgspec.msgpack.Encoder().encode
 _NEVER_STORED: Final = ("memo",)
@@ -66,10 +66,10 @@ class Shelf:
         """Replace the copy, unless it already is of this revision; with `anew` also then. Raises OSError."""
         if not anew and self.revision() == snapshot.revision:
             return
-        parts = list(_pieces(snapshot))
+        parts = sum(-(-len(rows) // PIECE) for _, _, rows in _stored(snapshot))
         with _replacing(self.path) as file:
-            _append(file, _encode(_Head(FORMAT, snapshot.revision, len(parts), snapshot.built_at)))
-            for number, (in_index, table, rows) in enumerate(parts):
+            _append(file, _encode(_Head(FORMAT, snapshot.revision, parts, snapshot.built_at)))
+            for number, (in_index, table, rows) in enumerate(_pieces(snapshot)):
                 _append(file, _encode(_Part(snapshot.revision, number, in_index, table, msgspec.Raw(_encode(rows)))))
                 pace()
 
@@ -125,18 +125,21 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         fresh.unlink(missing_ok=True)
 
 
-def _pieces(snapshot: Snapshot) -> Iterator[tuple[bool, str, Any]]:
+def _stored(snapshot: Snapshot) -> Iterator[tuple[bool, str, dict[Any, Any] | tuple[Any, ...]]]:
     for holder, in_index in ((snapshot, False), (snapshot.index, True)):
         for field in msgspec.structs.fields(type(holder)):
             value = getattr(holder, field.name)
-            if field.name in _NEVER_STORED:
-                continue
-            if isinstance(value, dict):
-                items = iter(value.items())
-                while piece := dict(islice(items, PIECE)):
-                    yield in_index, field.name, piece
-            elif isinstance(value, tuple):
+            if field.name not in _NEVER_STORED and isinstance(value, dict | tuple):
                 yield in_index, field.name, value
+
+
+def _pieces(snapshot: Snapshot) -> Iterator[tuple[bool, str, Any]]:
+    """Tables in pieces, made one by one; a tuple's pieces are put together again in their order."""
+    for in_index, name, rows in _stored(snapshot):
+        items = iter(rows.items() if isinstance(rows, dict) else rows)
+        kind = type(rows)
+        while piece := kind(islice(items, PIECE)):
+            yield in_index, name, piece
 
 
 def _types(kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -154,7 +157,7 @@ def _lay(tables: dict[str, Any], part: _Part) -> None:
     if isinstance(rows, dict):
         tables.setdefault(part.table, {}).update(rows)
     else:
-        tables[part.table] = rows
+        tables[part.table] = (*tables.get(part.table, ()), *rows)
 
 
 def _append(file: BinaryIO, plain: bytes) -> None:

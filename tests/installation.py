@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,11 +22,19 @@ import httpx
 ROOT = Path(__file__).resolve().parent.parent
 
 
+#: Below the ports that systems give to outgoing connections, so that none of those takes one between choice and use;
+#: each worker of a test run has its own part.
+_WORKER = int("".join(filter(str.isdigit, os.environ.get("PYTEST_XDIST_WORKER", ""))) or 0)
+_ports = random.SystemRandom().sample(range(20_000 + _WORKER % 8 * 1500, 21_500 + _WORKER % 8 * 1500), 1500)
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is free, and that is given to nobody else in this run."""
+    while True:
+        port = _ports.pop()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -40,7 +49,7 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_ready(self, seconds: float = 30.0) -> float:
+    def wait_ready(self, seconds: float = 90.0) -> float:
         """Seconds until /readyz answered 200."""
         started = time.monotonic()
         while time.monotonic() - started < seconds:
@@ -59,7 +68,7 @@ class Server:
         self.process.kill()
         self.process.wait(10)
 
-    def stop(self, seconds: float = 20.0) -> int:
+    def stop(self, seconds: float = 60.0) -> int:
         """SIGTERM and wait; the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
@@ -97,6 +106,17 @@ class Installation:
                 f"manage.py {' '.join(args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
             )
         return done.stdout
+
+    def popen(self, *args: str) -> subprocess.Popen[str]:
+        """Start a management command and talk to it through its standard input and output."""
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), *args],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def prepare(self) -> None:
         """What the first `make run` does before it serves, without serving."""
