@@ -35,10 +35,10 @@ from keys.pool import Lease, pool
 from keys.sealing import Unsealable
 from providers import transport
 from providers.credentials import CannotSign, sign
-from providers.dialects.canon import Usage
 from providers.dialects.jsonio import BadBody, Fields, quote, read_object
 from providers.dialects.registry import DIALECTS
 from providers.dialects.sse import EventTooLong
+from providers.dialects.usage import Usage
 from providers.exchange import Call, CallClock, Outgoing
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, UnfilledVariable, base_url, chat_url

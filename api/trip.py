@@ -13,7 +13,7 @@ from api.answer import Pairs
 from api.errors import ApiError, Fault
 from api.usage import Outcome, Row, count, microseconds, new_request_id
 from keys.entries import ProjectEntry, TokenEntry
-from providers.dialects.canon import Usage
+from providers.dialects.usage import Usage
 from providers.entries import FactsEntry
 from routing.snapshot import Snapshot
 

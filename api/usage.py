@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
-from providers.dialects.canon import Usage
+from providers.dialects.usage import Usage
 from providers.entries import FactsEntry
 from providers.families import OPENAI_CHAT
 from routing.pricing import cost_micro

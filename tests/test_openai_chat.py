@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.dialects.canon import Usage
 from providers.dialects.jsonio import BadBody
 from providers.dialects.openai_chat import errors
 from providers.dialects.openai_chat.response import splice
 from providers.dialects.openai_chat.stream import Tap
 from providers.dialects.sse import Splitter
+from providers.dialects.usage import Usage
 
 GOLDEN = Path(__file__).parent / "golden"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.dialects.canon import Usage
+from providers.dialects.usage import Usage
 from providers.entries import FactsEntry
 from routing.pricing import cost_micro
 

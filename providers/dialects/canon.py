@@ -1,73 +1,380 @@
-"""The canonical forms that all dialects are read into. Pure.
+"""The hub: what a conversation, an answer and a stream mean, whatever dialect they were said in. Pure.
 
-Usage counts as OpenAI counts: `input` holds the cached tokens, `output` holds the reasoning tokens.
+A dialect reads its wire into these and writes its wire from them; no dialect knows another. What only one dialect can
+say is kept as it was (`Opaque`, `extras`), goes back out in that dialect, and is named as dropped in every other.
+
+Text is text, JSON values are Python's. Tool arguments stay the JSON text that the model wrote.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-_MOST_TOKENS: Final = 2**53
+from providers.dialects.usage import Usage
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one answer. None is unknown, never 0."""
+class Cache(msgspec.Struct, frozen=True):
+    """A mark that everything up to here may be cached. `ttl` as Anthropic says it ("5m", "1h"), or empty."""
 
-    input: int | None = None
-    output: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    reasoning: int | None = None
+    ttl: str = ""
 
 
-def _tokens(value: Any) -> int | None:
-    """A count of tokens, or None where an upstream put anything else."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if type(value) is int and 0 <= value <= _MOST_TOKENS:
-        return value
-    return None
+class Citation(msgspec.Struct, frozen=True):
+    """Where a piece of an answer comes from. `start` and `end` are characters of the text that cites, if known.
+
+    `value` is the citation as `dialect` said it, for going back out in it unchanged.
+    """
+
+    url: str = ""
+    title: str = ""
+    quote: str = ""
+    start: int | None = None
+    end: int | None = None
+    dialect: str = ""
+    value: dict[str, Any] | None = None
 
 
-def _first(source: dict[str, Any], *names: str) -> int | None:
-    for name in names:
-        found = _tokens(source.get(name))
-        if found is not None:
-            return found
-    return None
+# --- parts of a message ----------------------------------------------------------------------------------------------
 
 
-def _details(usage: dict[str, Any], *names: str) -> dict[str, Any]:
-    for name in names:
-        value = usage.get(name)
-        if isinstance(value, dict):
-            return value
-    return {}
+class Text(msgspec.Struct, frozen=True, tag=True):
+    """Words. `signature`: Google's thought signature on a text part, made by `signer`."""
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    cache: Cache | None = None
+    signature: str = ""
+    signer: str = ""
 
 
-def read_openai_usage(usage: Any) -> Usage | None:
-    """The usage object of an OpenAI-like answer in any of the spellings its copies use. None: no counts in it."""
-    if not isinstance(usage, dict):
-        return None
-    prompt = _details(usage, "prompt_tokens_details", "input_tokens_details")
-    completion = _details(usage, "completion_tokens_details", "output_tokens_details")
-    cache_read = _first(prompt, "cached_tokens")
-    if cache_read is None:
-        cache_read = _first(usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
-    cache_write = _first(prompt, "cache_write_tokens", "cache_creation_tokens")
-    if cache_write is None:
-        cache_write = _first(usage, "cache_creation_input_tokens")
-    reasoning = _first(completion, "reasoning_tokens")
-    found = Usage(
-        input=_first(usage, "prompt_tokens", "input_tokens"),
-        output=_first(usage, "completion_tokens", "output_tokens"),
-        cache_read=cache_read,
-        cache_write=cache_write,
-        reasoning=_first(usage, "reasoning_tokens") if reasoning is None else reasoning,
-    )
-    return None if found == _EMPTY else found
+class Media(msgspec.Struct, frozen=True, tag=True):
+    """An image, a sound, a film or a document: exactly one of `url`, `data` (base64, no data: prefix) and `file_id`.
+
+    `media_type` is a MIME type ("image/png", "application/pdf", "audio/wav"), empty if unknown. `detail`: OpenAI's
+    for images. `text`: a transcript (of sound) or the text of a plain-text document, in place of `data`.
+    """
+
+    kind: Literal["image", "audio", "video", "document"]
+    url: str = ""
+    data: str = ""
+    file_id: str = ""
+    media_type: str = ""
+    name: str = ""
+    detail: str = ""
+    text: str = ""
+    cache: Cache | None = None
+    #: members known to one dialect (`title`, `context`, `citations` at Anthropic, `videoMetadata` at Google ...)
+    extras: dict[str, Any] = {}
 
 
-_EMPTY: Final = Usage()
+class Thinking(msgspec.Struct, frozen=True, tag=True):
+    """What the model thought. `signature` is opaque proof or the encrypted thought itself, which only the dialect
+    `signer` understands; `redacted`: there is nothing but the signature. `id`: that of an item of the Responses API.
+    """
+
+    text: str = ""
+    signature: str = ""
+    signer: str = ""
+    redacted: bool = False
+    id: str = ""
+    #: the text is a summary (Responses) and not the thought itself
+    summary: bool = False
+
+
+class ToolCall(msgspec.Struct, frozen=True, tag=True):
+    """The model wants a tool of the client's. `arguments` is JSON text ("{}" if none), or free text if `free`."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+    free: bool = False
+    signature: str = ""
+    signer: str = ""
+    cache: Cache | None = None
+    #: id of the item in the Responses API, which is not the call's
+    item_id: str = ""
+
+
+class ToolResult(msgspec.Struct, frozen=True, tag=True):
+    """What the tool said. `name` is the tool's if the dialect tells (Google does not know call ids)."""
+
+    call_id: str
+    parts: tuple[Text | Media, ...] = ()
+    name: str = ""
+    failed: bool = False
+    free: bool = False
+    cache: Cache | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """The model says that it will not."""
+
+    text: str
+
+
+class Opaque(msgspec.Struct, frozen=True, tag=True):
+    """A part that only `dialect` knows (server-side tools and their results, grounding, compaction ...), as it was."""
+
+    dialect: str
+    value: dict[str, Any]
+
+
+Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn. Role "tool" holds ToolResults and nothing else; a dialect that mixes them with a user's words is read
+    into two messages. System messages stand where they stood.
+    """
+
+    role: Role
+    parts: tuple[Part, ...] = ()
+    name: str = ""
+    extras: dict[str, Any] = {}
+
+
+# --- a request -------------------------------------------------------------------------------------------------------
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """`function`: the client's, `parameters` a JSON schema or None; `free`: the client's, takes free text;
+    `web_search`: the upstream's own search, with OpenAI's words in `value`; `opaque`: any other that `dialect` knows.
+    """
+
+    kind: Literal["function", "free", "web_search", "opaque"]
+    name: str = ""
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    cache: Cache | None = None
+    dialect: str = ""
+    value: dict[str, Any] = {}
+
+
+class ToolChoice(msgspec.Struct, frozen=True):
+    """`named`: exactly the tool `name`. `allowed` narrows `auto` or `required` to these names."""
+
+    mode: Literal["auto", "none", "required", "named"]
+    name: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+class Format(msgspec.Struct, frozen=True):
+    """The answer is JSON; with `schema`, of that shape."""
+
+    schema: dict[str, Any] | None = None
+    name: str = ""
+    description: str = ""
+    strict: bool | None = None
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    """How much to think. `effort` in OpenAI's words (none, minimal, low, medium, high, xhigh, max), `budget` in tokens
+    (-1: as the model likes), None where the client said nothing. `show`: whether thoughts are wanted in the answer.
+    `summary`: OpenAI's auto, concise, detailed. `adaptive`: Anthropic's own word for "as you like".
+    """
+
+    effort: str | None = None
+    budget: int | None = None
+    show: bool | None = None
+    summary: str | None = None
+    adaptive: bool = False
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a model. None and empty: the client did not say. `extras`: members of the client's `dialect`
+    that no other knows, by name.
+    """
+
+    dialect: str
+    model: str = ""
+    messages: tuple[Message, ...] = ()
+    stream: bool = False
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tools: bool | None = None
+    format: Format | None = None
+    reasoning: Reasoning | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    n: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, Any] | None = None
+    user: str = ""
+    metadata: dict[str, Any] | None = None
+    service_tier: str = ""
+    store: bool | None = None
+    cache_key: str = ""
+    verbosity: str = ""
+    #: what the answer may be made of: "text", "audio", "image"
+    modalities: tuple[str, ...] = ()
+    #: OpenAI's `audio` (voice, format)
+    audio: dict[str, Any] | None = None
+    extras: dict[str, Any] = {}
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a request is written for. `max_output`: the model's limit if known. `quirks`: the route's and provider's."""
+
+    model: str
+    stream: bool = False
+    family: str = ""
+    max_output: int | None = None
+    reasons: bool | None = None
+    quirks: dict[str, Any] = {}
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A request in a dialect. `dropped` names what could not be said and does no harm, in the client's words."""
+
+    body: dict[str, Any]
+    dropped: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+# --- an answer -------------------------------------------------------------------------------------------------------
+
+#: `filter`: the provider withheld it; `refusal`: the model declined; `pause`: to be continued (Anthropic's pause_turn);
+#: empty: not said.
+Stop = Literal["", "end", "length", "tool", "filter", "sequence", "refusal", "pause", "error"]
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of the answers asked for. `word`: the upstream's own for why it stopped. `logprobs` as OpenAI says them."""
+
+    parts: tuple[Part, ...] = ()
+    stop: Stop = ""
+    index: int = 0
+    word: str = ""
+    sequence: str = ""
+    logprobs: dict[str, Any] | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer. `created` in epoch seconds, 0 if not said. `extras`: members only `dialect` knows."""
+
+    dialect: str = ""
+    id: str = ""
+    model: str = ""
+    created: int = 0
+    choices: tuple[Choice, ...] = ()
+    usage: Usage | None = None
+    service_tier: str = ""
+    extras: dict[str, Any] = {}
+
+
+# --- a stream: the same answer in pieces -----------------------------------------------------------------------------
+
+
+class Began(msgspec.Struct, frozen=True, tag=True):
+    """The answer begins. Comes first, once."""
+
+    id: str = ""
+    model: str = ""
+    created: int = 0
+    service_tier: str = ""
+    dialect: str = ""
+
+
+class PartBegan(msgspec.Struct, frozen=True, tag=True):
+    """A part of a choice begins, with what is known of it: `Text("")`, `ToolCall(id, name, "")`, ... An Opaque or a
+    Media comes whole. `index` counts the parts of the choice from 0; parts may be open side by side.
+    """
+
+    index: int
+    part: Part
+    choice: int = 0
+
+
+class Grew(msgspec.Struct, frozen=True, tag=True):
+    """More of an open part: of its text, thought, refusal or arguments."""
+
+    index: int
+    text: str
+    choice: int = 0
+
+
+class Signed(msgspec.Struct, frozen=True, tag=True):
+    """The signature of an open part (the whole of it)."""
+
+    index: int
+    signature: str
+    signer: str
+    choice: int = 0
+
+
+class Cited(msgspec.Struct, frozen=True, tag=True):
+    """A citation for an open text."""
+
+    index: int
+    citation: Citation
+    choice: int = 0
+
+
+class PartEnded(msgspec.Struct, frozen=True, tag=True):
+    """An open part is whole. Every part ends before its choice stops."""
+
+    index: int
+    choice: int = 0
+
+
+class Logprobs(msgspec.Struct, frozen=True, tag=True):
+    """Log probabilities of what a choice said since the last such event, as OpenAI says them."""
+
+    value: dict[str, Any]
+    choice: int = 0
+
+
+class Stopped(msgspec.Struct, frozen=True, tag=True):
+    """A choice is over."""
+
+    stop: Stop
+    choice: int = 0
+    word: str = ""
+    sequence: str = ""
+
+
+class Counted(msgspec.Struct, frozen=True, tag=True):
+    """The usage so far; the last one counts."""
+
+    usage: Usage
+
+
+class Noted(msgspec.Struct, frozen=True, tag=True):
+    """Members of the answer that only its dialect knows (`Answer.extras`)."""
+
+    extras: dict[str, Any]
+
+
+Delta = Began | PartBegan | Grew | Signed | Cited | PartEnded | Logprobs | Stopped | Counted | Noted
+
+
+class Misfit(ValueError):
+    """A request that cannot be read, or that the target cannot be asked. `param` names the member at fault.
+
+    `unsupported`: it is sound, but what it asks for cannot be said to the target and must not be left out.
+    """
+
+    def __init__(self, message: str, param: str = "", *, unsupported: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.unsupported = unsupported
+
+
+class BadAnswer(ValueError):
+    """An upstream's answer or event that is not what its dialect promises."""
+
+
+DEFAULT_MAX_TOKENS: Final = 8192

@@ -1,6 +1,7 @@
-"""What a dialect must be able to do for requests to be relayed in it. Pure.
+"""What a dialect must be able to do. Pure.
 
-A client speaks one, an upstream's family speaks one; a request goes to the families that speak the client's.
+Where client and upstream speak the same one, `splice` and `tap` relay its bytes. Otherwise the client's request is
+read and written anew for the upstream, and the upstream's answer or stream is read and written anew for the client.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from providers.dialects.canon import Usage
+from providers.dialects import sse
+from providers.dialects.canon import Answer, Delta, Request, Target, Written
 from providers.dialects.sse import Event
+from providers.dialects.usage import Usage
 
 
 class StreamError(msgspec.Struct, frozen=True):
@@ -44,20 +47,83 @@ class Tap(Protocol):
     def feed(self, event: Event) -> bytes | None:
         """The bytes to relay for one event; None where the client is to see nothing of it."""
 
+    def end(self) -> bytes:
+        """What is still to be said to the client where the upstream was `finished` and sent no last event."""
 
-class Dialect(msgspec.Struct, frozen=True):
-    """`name` is that of its package. Error objects have `message`, `type`, `param` and `code`."""
 
-    name: str
-    #: (a whole answer, the public model) -> the answer with that model, and its usage. Raises jsonio.BadBody.
-    splice: Callable[[bytes, str], tuple[bytes, Usage | None]]
-    #: (the public model, whether the client asked for usage)
-    tap: Callable[[str, bool], Tap]
+class Reader(Protocol):
+    """Reads one upstream stream. `done_seen` and `error` as a Tap has them; an event that sets `error` says no more."""
+
+    done_seen: bool
+    error: StreamError | None
+
+    @property
+    def finished(self) -> bool:
+        """As a Tap has it."""
+
+    def feed(self, event: Event) -> list[Delta]:
+        """What one event says. Unknown events and members say nothing; malformed ones set `error`."""
+
+    def end(self) -> list[Delta]:
+        """What a stream that ended without its last event left unsaid: parts and choices that are still open end."""
+
+
+class Writer(Protocol):
+    """Writes one stream to a client. Deltas come as `canon` says; at most one part of a choice is open at a time."""
+
+    def feed(self, delta: Delta) -> bytes:
+        """The events that say this; often none yet."""
+
+    def end(self) -> bytes:
+        """The events that end the stream; usage that is known goes into them."""
+
+
+class Splitter(Protocol):
+    """Cuts a response's bytes into events."""
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that this chunk completed. Raises sse.EventTooLong."""
+
+    def close(self) -> list[Event]:
+        """What is left at the end of the message."""
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """How an upstream is asked, and understood."""
+
+    #: Raises canon.Misfit.
+    write_request: Callable[[Request, Target], Written]
+    #: Raises canon.BadAnswer.
+    read_answer: Callable[[bytes], Answer]
+    reader: Callable[[], Reader]
+    splitter: Callable[[], Splitter] = sse.Splitter
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client is understood, and answered. Error objects have `message`, `type`, `param`, `code` and `status`."""
+
+    #: (the decoded body) Raises canon.Misfit.
+    read_request: Callable[[dict[str, Any]], Request]
+    #: (answer, public model, the client's request)
+    write_answer: Callable[[Answer, str, Request], bytes]
+    #: (public model, the client's request)
+    writer: Callable[[str, Request], Writer]
     #: an error object -> a body
     envelope: Callable[[Mapping[str, Any]], bytes]
     #: an error object -> the event that ends a broken stream
     event: Callable[[Mapping[str, Any]], bytes]
-    #: The last event, for upstreams that end without it.
-    done: bytes = b""
+    #: Of an upstream of the same dialect: (a whole answer, the public model) -> the answer with that model, and its
+    #: usage. Raises jsonio.BadBody.
+    splice: Callable[[bytes, str], tuple[bytes, Usage | None]]
+    #: The same for its stream: (the public model, whether the client asked for usage)
+    tap: Callable[[str, bool], Tap]
     #: Whether the usage of a stream comes only if `stream_options` asks for it.
     stream_options: bool = False
+
+
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
+    """`name` is that of its package. Without `client`, only upstreams speak it."""
+
+    name: str
+    upstream: Upstream
+    client: Client | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from providers.dialects.canon import Usage, read_openai_usage
 from providers.dialects.jsonio import Fields, quote, read_trusting
+from providers.dialects.usage import Usage, read_openai_usage
 
 
 def splice(body: bytes, public_model: str) -> tuple[bytes, Usage | None]:

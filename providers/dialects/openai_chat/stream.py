@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.dialects.canon import Usage, read_openai_usage
 from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import BadBody, Fields, quote, read_trusting
 from providers.dialects.sse import Event
+from providers.dialects.usage import Usage, read_openai_usage
 
 _MODEL: Final = b'"model"'
 _NO_USAGE: Final = b',"usage":null'
