@@ -15,6 +15,7 @@ from providers.dialects.sse import Event
 from providers.dialects.usage import Usage, read_openai_usage
 
 _MODEL: Final = b'"model"'
+DONE: Final = b"data: [DONE]\n\n"
 _NO_USAGE: Final = b',"usage":null'
 _SPACE: Final = b" \t\n\r"
 _WORDS: Final = (b"[DONE]", b"")
@@ -65,6 +66,10 @@ class Tap:
     def finished(self) -> bool:
         """The upstream said its last word: `[DONE]`, or a finish reason for every choice it began."""
         return self.error is None and (self.done_seen or (bool(self._seen) and not self._open))
+
+    def end(self) -> bytes:
+        """The last event, which some upstreams never send and clients of this API wait for."""
+        return DONE
 
     @property
     def has_usage(self) -> bool:
