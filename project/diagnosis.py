@@ -272,7 +272,7 @@ def _sandbox(*, running: bool) -> Finding:
 def _is_taken(host: str, port: int) -> bool:
     """Whether something listens there. Looks by connecting: binding would disturb a start at the same moment."""
     try:
-        with socket.create_connection((host if host not in {"0.0.0.0", "::"} else "127.0.0.1", port), timeout=0.5):  # noqa: S104
+        with socket.create_connection((host if host not in {"0.0.0.0", "::"} else "127.0.0.1", port), timeout=0.5):  # noqa: S104 - compared
             return True
     except OSError:
         return False
