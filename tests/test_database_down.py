@@ -13,6 +13,7 @@ import pytest
 from installation import Installation, installation
 from relay_proxy import Relay
 from test_propagation import DOCUMENT, ask, truth
+from tests.promises import within
 
 __all__ = ["truth"]
 
@@ -109,12 +110,15 @@ def test_no_request_fails_while_the_database_is_down(stopped: tuple[Installation
 
     # and a gateway that starts while the database is still down serves within 5 s, the same token included
     server.stop()
-    again = place.serve(wait=False)
-    assert again.wait_ready(15) < 8  # 5 s promised; this machine runs other tests beside it
-    assert [ask(again, token).status_code for _ in range(20)] == [200] * 20
+    for took in within(8):  # 5 s are promised; this machine runs other tests beside it
+        server = place.serve(wait=False)
+        took.append(server.wait_ready())
+        assert ask(server, token).status_code == 200
+        counts.append(1)
+        server.stop()
 
     # nothing was lost: when the database is back, every request has its row
     database.start()
     place.manage("drain", "--once")
     rows = place.manage("shell", "-v", "0", "-c", "from api.models import UsageRecord as U; print(U.objects.count())")
-    assert int(rows.split()[-1]) == sum(counts) + 1 + 20
+    assert int(rows.split()[-1]) == sum(counts) + 1

@@ -54,7 +54,7 @@ class Gateways:
         self.zygote.stdin.write(f"{port}\n")
         self.zygote.stdin.flush()
         pid = int(self.zygote.stdout.readline())
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
                 if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=1).status_code == 200:
