@@ -181,7 +181,7 @@ def _service(area: str, url: str, variable: str) -> Findings:
     """Whether something that speaks the URL's protocol answers. The URL's password is never shown."""
     host = urlsplit(url).hostname or "?"
     try:
-        with Connection(  # type: ignore[no-untyped-call]
+        with Connection(  # type: ignore[no-untyped-call]  # kombu has no types
             url, connect_timeout=PATIENCE, transport_options={"socket_connect_timeout": PATIENCE}
         ) as link:
             link.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE)
