@@ -59,8 +59,10 @@ def why_unavailable(trip: Trip, candidate: Candidate) -> str | None:
     assert trip.project is not None
     sets = trip.snapshot.key_sets.get(candidate.account.id, ())
     usable = pool.candidates(sets, trip.project.id, candidate.key_set_id)
-    resting = not usable and pool.wait(sets, trip.project.id, candidate.key_set_id) is not None
-    return why_not(trip.snapshot, candidate, trip.row.dialect, Keys(usable, resting=resting))
+    if usable:
+        return why_not(trip.snapshot, candidate, trip.row.dialect, Keys(usable))
+    resting = pool.wait(sets, trip.project.id, candidate.key_set_id) is not None
+    return why_not(trip.snapshot, candidate, trip.row.dialect, Keys((), resting=resting))
 
 
 def _cooling(slug: str, wait: float) -> ApiError:

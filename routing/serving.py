@@ -75,9 +75,20 @@ def reasons(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) 
 
 
 def why_not(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) -> str | None:
-    """The first of `reasons`, or None: it could serve. Quick enough for every request."""
-    first = next(reasons(snapshot, candidate, dialect, keys), None)
-    return None if first is None else first.text
+    """The first of `reasons`, or None: it could serve. For every request: found once per snapshot and place."""
+    usable = keys.usable
+    if not usable and candidate.provider.needs_key:
+        return _first(snapshot, candidate, dialect, keys)
+    known = ("why-not", dialect, candidate.account.id, candidate.family, usable[0].key_set.id if usable else None)
+    try:
+        found: str | None = snapshot.memo[known]
+    except KeyError:
+        found = snapshot.memo[known] = _first(snapshot, candidate, dialect, keys)
+    return found
+
+
+def _first(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) -> str | None:
+    return next((reason.text for reason in reasons(snapshot, candidate, dialect, keys)), None)
 
 
 def of_any_request(snapshot: Snapshot, route: RouteEntry, dialect: str, why_closed: Closed) -> list[Reason]:
@@ -132,18 +143,9 @@ def _lack(keys: Keys) -> str:
 
 
 def _unreachable(snapshot: Snapshot, candidate: Candidate, keys: Keys) -> str:
-    """What is wrong with the URL, or nothing; found once per snapshot and place."""
-    used = key_set_in_use(snapshot, candidate, keys)
-    with_key = bool(keys.usable)
-    known = ("unreachable", candidate.account.id, used.id if used is not None else None, with_key, candidate.family)
-    found: str | None = snapshot.memo.get(known)
-    if found is None:
-        found = snapshot.memo[known] = _why_unreachable(candidate, used, with_key)
-    return found
-
-
-def _why_unreachable(candidate: Candidate, used: KeySetEntry | None, with_key: bool) -> str:
+    """What is wrong with the URL, or nothing."""
     account = candidate.account
+    used = key_set_in_use(snapshot, candidate, keys)
     try:
         url = base_url(candidate.provider, account, used.variables if used is not None else {}, candidate.family)
     except UnfilledVariable as error:
@@ -151,6 +153,6 @@ def _why_unreachable(candidate: Candidate, used: KeySetEntry | None, with_key: b
     except BadUrl as error:
         return f"account {account.name}: {error}"
     reason = not_allowed(url, account.private_network)
-    if not reason and with_key and used is not None and not allows(used.origin, url):
+    if not reason and keys.usable and not allows(keys.usable[0].key_set.origin, url):
         reason = "the address is not one that its keys were sealed for"
     return f"account {account.name}: {reason}" if reason else ""
