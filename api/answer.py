@@ -36,7 +36,7 @@ class _Lazy(HttpResponseBase):
         self._reason_phrase = None
 
     @property
-    def headers(self) -> ResponseHeaders:  # type: ignore[override]
+    def headers(self) -> ResponseHeaders:  # type: ignore[override]  # Django: an attribute
         found: ResponseHeaders | None = self.__dict__.get("_headers")
         if found is None:
             found = self.__dict__["_headers"] = ResponseHeaders(

@@ -263,20 +263,20 @@ def _locked(path: Path | None) -> Iterator[bool]:
     except FileNotFoundError:
         yield True
         return
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)
+    with _flock(fd) as had:
+        yield had
 
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[bool]:
-    fd = os.open(folder / "drain.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Whether no other process drains this folder. None can meanwhile."""
+    with _flock(os.open(folder / "drain.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)) as had:
+        yield had
+
+
+@contextmanager
+def _flock(fd: int) -> Iterator[bool]:
+    """Whether the lock of the file could be had at once. Closes the file, and so gives it back."""
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -134,7 +134,7 @@ class DataHandler(ASGIHandler):
             await self._send(refusal(ApiError(Fault.BAD_HTTP)), send)
             return
         request.resolver_match = match
-        request.jackfield_receive = receive  # type: ignore[attr-defined]
+        request.jackfield_receive = receive  # type: ignore[attr-defined]  # of our own
         try:
             response = await match.func(request, *match.args, **match.kwargs)
         except asyncio.CancelledError:
@@ -190,7 +190,7 @@ class DataHandler(ASGIHandler):
                 last = ApiError(Fault.STOPPING).event()
             await send({"type": "http.response.body", "body": last})
             return
-        content = response.content  # type: ignore[attr-defined]
+        content = response.content  # type: ignore[attr-defined]  # any other is whole
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
         headers.append((b"content-length", b"%d" % len(content)))
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})

@@ -82,7 +82,7 @@ def stop() -> None:
 
 def start() -> None:
     """Undo `stop`, where a process serves again."""
-    global stopping  # noqa: PLW0603
+    global stopping  # noqa: PLW0603 - one process, one state
     stopping = False
 
 
@@ -143,7 +143,7 @@ def _may_see_names(request: HttpRequest) -> bool:
 
 def share() -> None:
     """Write this process's figures now and every second, on the running loop, until `unshare`."""
-    global _timer  # noqa: PLW0603
+    global _timer  # noqa: PLW0603 - one per process: its figures are one file
     begun = time.perf_counter()
     _board().write(_own())
     # Ten thousand series take some milliseconds to write: then it is done less often.
@@ -153,7 +153,7 @@ def share() -> None:
 
 def unshare() -> None:
     """Write them a last time."""
-    global _timer  # noqa: PLW0603
+    global _timer  # noqa: PLW0603 - one per process: its figures are one file
     if _timer is not None:
         _timer.cancel()
         _timer = None

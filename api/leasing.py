@@ -8,9 +8,12 @@ from typing import Any
 from api.errors import ApiError, Fault
 from api.trip import Trip
 from keys.missing import missing_key_message
-from keys.pool import in_order, pool, shared_set
-from providers.families import FAMILIES
+from keys.order import Candidate as Key
+from keys.order import in_order, shared_set
+from keys.pool import pool
+from keys.sealing import Unsealable
 from routing.resolve import Candidate
+from routing.serving import Keys, why_not
 
 
 def keys_for(trip: Trip, candidate: Candidate) -> list[Any]:
@@ -21,13 +24,22 @@ def keys_for(trip: Trip, candidate: Candidate) -> list[Any]:
     sets = trip.snapshot.key_sets.get(candidate.account.id, ())
     keys: list[Any] = list(pool.candidates(sets, project_id, candidate.key_set_id))
     if keys:
-        return keys
+        # A key that does not open keeps nobody from a provider that needs none.
+        return keys if provider.needs_key or any(map(_opens, keys)) else [None]
     wait = pool.wait(sets, project_id, candidate.key_set_id)
     if wait is not None:
         raise _cooling(provider.slug, wait)
-    if provider.keyless or provider.credential == "none":
+    if not provider.needs_key:
         return [None]
     raise no_key(trip, candidate, sealed=bool(in_order(sets, project_id, candidate.key_set_id)))
+
+
+def _opens(key: Key) -> bool:
+    try:
+        pool.lease(key)
+    except Unsealable:
+        return False
+    return True
 
 
 def no_key(trip: Trip, candidate: Candidate, *, sealed: bool) -> ApiError:
@@ -43,16 +55,14 @@ def no_key(trip: Trip, candidate: Candidate, *, sealed: bool) -> ApiError:
 
 def why_unavailable(trip: Trip, candidate: Candidate) -> str | None:
     """What speaks against a candidate before it is tried; `resolve` drops such ones while others are left."""
-    if not FAMILIES[candidate.family].speaks(trip.row.dialect):
-        return "its API is not served by this endpoint yet"
-    if candidate.provider.keyless or candidate.provider.credential == "none":
-        return None
     assert trip.snapshot is not None
     assert trip.project is not None
     sets = trip.snapshot.key_sets.get(candidate.account.id, ())
-    if pool.candidates(sets, trip.project.id, candidate.key_set_id):
-        return None
-    return "it has no key that can be used now"
+    usable = pool.candidates(sets, trip.project.id, candidate.key_set_id)
+    if usable:
+        return why_not(trip.snapshot, candidate, trip.row.dialect, Keys(usable))
+    resting = pool.wait(sets, trip.project.id, candidate.key_set_id) is not None
+    return why_not(trip.snapshot, candidate, trip.row.dialect, Keys((), resting=resting))
 
 
 def _cooling(slug: str, wait: float) -> ApiError:

@@ -81,7 +81,7 @@ class GuardedProtocol(HttpToolsProtocol):
     # --- the connection ---------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(transport)  # type: ignore[arg-type]  # typed for plain TCP
         self._head_timer = self.loop.call_later(self.header_deadline, self._head_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -201,8 +201,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._plain_head = self._without_upgrade()
             return
-        self.scope["jackfield.arrived"] = time.perf_counter()  # type: ignore[typeddict-unknown-key]
-        self.scope["jackfield.watchers"] = self.watchers  # type: ignore[typeddict-unknown-key]
+        self.scope["jackfield.arrived"] = time.perf_counter()  # type: ignore[typeddict-unknown-key]  # of our own
+        self.scope["jackfield.watchers"] = self.watchers  # type: ignore[typeddict-unknown-key]  # of our own
         super().on_headers_complete()
 
     def _without_upgrade(self) -> bytes:
@@ -227,7 +227,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._plain_head:  # the head that is about to be parsed again
             return
         super().on_message_complete()
-        self.scope["jackfield.whole"] = True  # type: ignore[typeddict-unknown-key]
+        self.scope["jackfield.whole"] = True  # type: ignore[typeddict-unknown-key]  # of our own
         if self._rest_timer is not None:
             self._rest_timer.cancel()
             self._rest_timer = None

@@ -78,7 +78,7 @@ async def read_some(response: httpx.Response, limit: int) -> bytes:
     """The body of a response, or its first `limit` bytes and a little. Raises httpx.HTTPError."""
     parts: list[bytes] = []
     size = 0
-    async for part in response.stream:  # type: ignore[union-attr]
+    async for part in response.stream:  # type: ignore[union-attr]  # async here
         parts.append(part)
         size += len(part)
         if size >= limit:
@@ -112,7 +112,7 @@ class Pump:
         #: events with data that were fed and were no error
         self.relayed = 0
         self._splitter = Splitter()
-        self._chunks: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]
+        self._chunks: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # async here
         self._time = asyncio.get_running_loop().time
         self._gap = timeouts.gap
         self._total_due = total_due

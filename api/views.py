@@ -45,10 +45,10 @@ class DrfRequest(Request):
     def _caller(self) -> Any:
         """DRF's own getter guards against attribute errors, which our one authenticator does not raise."""
         if "_user" not in self.__dict__:
-            self._authenticate()  # type: ignore[attr-defined]
-        return self._user  # type: ignore[attr-defined]
+            self._authenticate()  # type: ignore[attr-defined]  # of DRF, unstubbed
+        return self._user  # type: ignore[attr-defined]  # of DRF, unstubbed
 
-    user = Request.user.getter(_caller)  # type: ignore[attr-defined]
+    user = Request.user.getter(_caller)  # type: ignore[attr-defined]  # a property
 
 
 class DataView(APIView):
@@ -67,7 +67,7 @@ class DataView(APIView):
     dialect: ClassVar[str] = OPENAI_CHAT
     trip: Trip
 
-    async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # async
         self.args = args
         self.kwargs = kwargs
         self.headers = {}
@@ -87,11 +87,11 @@ class DataView(APIView):
                 response = self.handle_exception(ApiError(Fault.BODY_TIMEOUT))
         except asyncio.CancelledError:
             trip.abandon()
-            request.jackfield_request_id = trip.row.request_id  # type: ignore[attr-defined]
+            request.jackfield_request_id = trip.row.request_id  # type: ignore[attr-defined]  # of our own
             raise
         except BaseException:
             trip.fail(ApiError(Fault.INTERNAL))
-            request.jackfield_request_id = trip.row.request_id  # type: ignore[attr-defined]
+            request.jackfield_request_id = trip.row.request_id  # type: ignore[attr-defined]  # of our own
             raise
         return response
 
@@ -141,7 +141,7 @@ class ChatCompletions(DataView):
     endpoint = "chat/completions"
 
     async def post(self, request: Request) -> HttpResponseBase:
-        fields = await read_json(request._request)  # type: ignore[arg-type]
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
         return await forward.chat(self.trip, fields)
 
 
@@ -168,7 +168,7 @@ class Models(DataView):
 class Model(Models):
     """GET /v1/models/{id}; ids hold slashes."""
 
-    async def get(self, request: Request, name: str) -> HttpResponse:  # type: ignore[override]
+    async def get(self, request: Request, name: str) -> HttpResponse:  # type: ignore[override]  # has a name
         http: Any = request._request
         snapshot: Snapshot = http.snapshot
         name = name.strip()

@@ -57,7 +57,7 @@ class Mirror:
     async def _run(self) -> None:
         try:
             from redis import asyncio as redis  # noqa: PLC0415 - an extra that installations without Redis lack
-            from redis.exceptions import RedisError  # noqa: PLC0415
+            from redis.exceptions import RedisError  # noqa: PLC0415 - the same
         except ImportError:
             log.warning("REDIS_URL is set and the redis package is not installed: resting keys are not shared")
             return

@@ -13,15 +13,16 @@ from typing import Final, NamedTuple
 from django.db.models import Max
 from django.utils import timezone
 
+from keys import origins, sealing
 from keys import ring as rings
-from keys import sealing
 from keys.entries import KeyEntry, KeySetEntry
 from keys.models import KeySet, ProviderKey
-from keys.origins import bound_origins, templates_of
 from keys.ring import Purpose
 from keys.sealing import Unsealable, Where
 from providers.config import together
+from providers.entries import AccountEntry, ProviderEntry, Variable
 from providers.hosts import BadUrl
+from providers.models import Account
 from providers.secrets import Secret
 
 TABLE: Final = ProviderKey._meta.db_table
@@ -58,13 +59,7 @@ class Undecryptable(NamedTuple):
 
 def origin(key_set: KeySet) -> str:
     """What this set's keys are bound to. Raises providers.hosts.UnfilledVariable or BadUrl."""
-    account = key_set.account
-    provider = account.provider
-    values = {item["name"]: item["default"] for item in provider.variables if item.get("default")}
-    for layer in (account.variables, key_set.variables):
-        values.update((name, value) for name, value in layer.items() if value)
-    family = account.family or provider.family
-    return bound_origins(templates_of(provider.base_url, provider.families, account.base_url, family), values)
+    return origins.origin(*_frozen(key_set.account), key_set.variables)
 
 
 def bound(key_set: KeySet) -> Bound:
@@ -75,6 +70,17 @@ def bound(key_set: KeySet) -> Bound:
 def bound_entry(key_set: KeySetEntry) -> Bound:
     """The same of a set of the snapshot."""
     return Bound(key_set.account_id, key_set.project_id, key_set.origin)
+
+
+def why_closed(key: KeyEntry, key_set: KeySetEntry) -> str:
+    """Why a key of the snapshot does not open (a reason of `Unsealable`, "no-origin" or "no-ring"), or nothing."""
+    try:
+        open_key(key, bound_entry(key_set))
+    except Unsealable as error:
+        return error.reason if key_set.origin else "no-origin"
+    except rings.BadRing:
+        return "no-ring"
+    return ""
 
 
 def place(key_id: uuid.UUID | str, to: Bound) -> Where:
@@ -176,6 +182,15 @@ def entry(row: ProviderKey) -> KeyEntry:
         live=row.live,
         enabled=row.enabled,
     )
+
+
+def _frozen(account: Account) -> tuple[ProviderEntry, AccountEntry]:
+    """An account's rows as the snapshot has them, as far as an address needs it."""
+    provider = account.provider
+    made = {name: getattr(provider, name) for name in ProviderEntry.__struct_fields__}
+    made["variables"] = tuple(Variable(item["name"], (), item.get("default") or "") for item in provider.variables)
+    holds = {name: getattr(account, name) for name in AccountEntry.__struct_fields__}
+    return ProviderEntry(**made), AccountEntry(**{**holds, "provider": provider.slug})
 
 
 def _failure(row: ProviderKey, key_set: KeySet, reason: str) -> Undecryptable:

@@ -3,6 +3,8 @@
 JACKFIELD_PLANE=data or =control starts one of them alone, on a listener of its own (R-HTTP-04).
 """
 
+# ruff: noqa: E402 - Django must be set up before most of what is imported
+
 from __future__ import annotations
 
 import os
@@ -15,19 +17,19 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 django.setup(set_prefix=False)
 
-from asgiref.sync import sync_to_async  # noqa: E402 - Django must be set up before what follows
-from django.conf import settings  # noqa: E402
-from django.core.handlers.asgi import ASGIHandler  # noqa: E402
-from django.db import connections  # noqa: E402
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+from django.db import connections
 
-from api.body import limited, refuse_larger  # noqa: E402
-from api.errors import ApiError, Fault  # noqa: E402
-from api.handler import DataHandler  # noqa: E402
-from api.refusals import refusal  # noqa: E402
-from keys.pool import pool  # noqa: E402
-from project import checks  # noqa: E402
-from providers import transport  # noqa: E402
-from routing.store import store  # noqa: E402
+from api.body import limited, refuse_larger
+from api.errors import ApiError, Fault
+from api.handler import DataHandler
+from api.refusals import refusal
+from keys.pool import pool
+from project import checks
+from providers import transport
+from routing.store import store
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -181,7 +181,7 @@ def _service(area: str, url: str, variable: str) -> Findings:
     """Whether something that speaks the URL's protocol answers. The URL's password is never shown."""
     host = urlsplit(url).hostname or "?"
     try:
-        with Connection(  # type: ignore[no-untyped-call]
+        with Connection(  # type: ignore[no-untyped-call]  # kombu has no types
             url, connect_timeout=PATIENCE, transport_options={"socket_connect_timeout": PATIENCE}
         ) as link:
             link.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE)
@@ -272,7 +272,7 @@ def _sandbox(*, running: bool) -> Finding:
 def _is_taken(host: str, port: int) -> bool:
     """Whether something listens there. Looks by connecting: binding would disturb a start at the same moment."""
     try:
-        with socket.create_connection((host if host not in {"0.0.0.0", "::"} else "127.0.0.1", port), timeout=0.5):  # noqa: S104
+        with socket.create_connection((host if host not in {"0.0.0.0", "::"} else "127.0.0.1", port), timeout=0.5):  # noqa: S104 - compared
             return True
     except OSError:
         return False

@@ -66,8 +66,8 @@ class ConfigQuerySet(models.QuerySet[Row]):
         with together():
             return super().delete()
 
-    delete.alters_data = True  # type: ignore[attr-defined]
-    delete.queryset_only = True  # type: ignore[attr-defined]
+    delete.alters_data = True  # type: ignore[attr-defined]  # read by templates
+    delete.queryset_only = True  # type: ignore[attr-defined]  # read by managers
 
     def touch(self, **values: Any) -> int:
         """Write bookkeeping columns (`volatile_fields`) in bulk, outside any revision."""

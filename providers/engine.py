@@ -45,7 +45,7 @@ class NoAddress(httpx.ConnectError):
 class Connector(aiohttp.TCPConnector):
     """aiohttp's connector, with the time of each connect taken and abandoned connections dropped, not drained."""
 
-    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:  # noqa: ASYNC109
+    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> ResponseHandler:  # noqa: ASYNC109 - aiohttp's own
         started = time.perf_counter_ns()
         protocol = await super()._create_connection(req, traces, timeout)
         clock = clock_of_call.get()

@@ -47,13 +47,13 @@ class Outgoing(httpx.Request):
         return f"<Outgoing {self.method} {self.target.partition('?')[0]}>"
 
     @property
-    def url(self) -> httpx.URL:  # type: ignore[override]
+    def url(self) -> httpx.URL:  # type: ignore[override]  # httpx: an attribute
         if self._url is None:
             self._url = httpx.URL(self.target)
         return self._url
 
     @property
-    def headers(self) -> httpx.Headers:  # type: ignore[override]
+    def headers(self) -> httpx.Headers:  # type: ignore[override]  # httpx: an attribute
         if self._headers is None:
             added = [("Host", self.url.netloc.decode("ascii")), ("Content-Length", str(len(self._content)))]
             self._headers = httpx.Headers(added + self.fields)
@@ -78,7 +78,7 @@ class Incoming(httpx.Response):
         self._num_bytes_downloaded = 0
 
     @property
-    def headers(self) -> httpx.Headers:  # type: ignore[override]
+    def headers(self) -> httpx.Headers:  # type: ignore[override]  # httpx: an attribute
         if self._headers is None:
             self._headers = httpx.Headers(self.raw_headers)
         return self._headers
@@ -86,11 +86,11 @@ class Incoming(httpx.Response):
     async def aread(self) -> bytes:
         """The whole body; the connection is then given back."""
         if not hasattr(self, "_content"):
-            self._content: bytes = await self.stream.read()  # type: ignore[union-attr]
+            self._content: bytes = await self.stream.read()  # type: ignore[union-attr]  # always its own stream
             self.is_stream_consumed = self.is_closed = True
         return self._content
 
     async def aclose(self) -> None:
         """Drop what was not read, and its connection with it, at once."""
         self.is_closed = True
-        await self.stream.aclose()  # type: ignore[union-attr]
+        await self.stream.aclose()  # type: ignore[union-attr]  # always its own stream

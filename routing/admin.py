@@ -23,7 +23,7 @@ from routing.explain import explain, lines
 from routing.forms import AliasForm, ModelForm, PreferenceForm, RepatchForm, RouteForm
 from routing.models import Alias, GatewayProcess, Head, Preference, PrefixRule, PublicModel, Revision, Route
 from routing.presence import PROCESS_GONE
-from routing.standing import problems, set_up, untouched, waits_for_key, with_standing
+from routing.standing import Standing, set_up, untouched, waits_for_key, with_standing
 from routing.store import store
 
 
@@ -96,7 +96,9 @@ class PublicModelAdmin(Panel):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PublicModel]:
         routes = Route.objects.select_related("account").order_by("priority", "pk")
-        rows = with_standing(super().get_queryset(request)).annotate(waits_for_key=waits_for_key(), set_up=set_up())
+        standing = Standing()
+        rows = with_standing(super().get_queryset(request), standing)
+        rows = rows.annotate(waits_for_key=waits_for_key(standing), set_up=set_up())
         return rows.prefetch_related(Prefetch("routes", queryset=routes))  # type: ignore[no-any-return]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -119,7 +121,8 @@ class PublicModelAdmin(Panel):
         if not row.enabled:
             return "Off: a request for it is refused."
         routes = Route.objects.filter(model=row, enabled=True).select_related("account__provider")
-        found = [(route, problems(route)) for route in routes.order_by("priority", "pk")]
+        standing = Standing(routes.values_list("account", flat=True))
+        found = [(route, standing.problems(route)) for route in routes.order_by("priority", "pk")]
         if not found:
             return "No route is on: a request for it fails."
         parts = [f"{route.account.name}: {'; '.join(why)}" for route, why in found if why]

@@ -5,26 +5,19 @@ It asks the same resolver as every request does, on the snapshot it is given. Na
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from keys.entries import KeySetEntry
-from keys.pool import in_order, shared_set
-from keys.ring import BadRing
-from keys.sealing import Unsealable
-from keys.vault import bound_entry, open_key
-from providers.families import FAMILIES
+from keys.vault import why_closed
+from providers.families import OPENAI_CHAT, family_of
 from providers.hosts import BadUrl, base_url
 from routing.allow import identity_of
-from routing.loose_ends import not_allowed
 from routing.resolve import Candidate, Dropped, Plan, Unresolved, resolve
+from routing.serving import Keys, key_set_in_use, keys_of, reasons, to_enter_again, why_not
 from routing.snapshot import Snapshot
 
-#: The family that chat requests come in.
-FAMILY = "openai-completions"
 _PRICES = ("price_input", "price_output", "price_cache_read", "price_cache_write")
 
 
@@ -32,8 +25,9 @@ class UnknownProject(ValueError):
     """There is no project of that name."""
 
 
-def explain(snapshot: Snapshot, name: str, project: str = "", family: str = FAMILY) -> dict[str, Any]:
-    """What a request for `name` would meet, as plain data for JSON. Without a project nothing is forbidden.
+def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPENAI_CHAT) -> dict[str, Any]:
+    """What a request for `name` in this dialect would meet, as plain data for JSON. Without a project nothing is
+    forbidden.
 
     Raises UnknownProject. A name that leads nowhere is no error here: it is told under "error".
     """
@@ -50,16 +44,16 @@ def explain(snapshot: Snapshot, name: str, project: str = "", family: str = FAMI
     }
 
     def available(candidate: Candidate) -> str | None:
-        return _no_key(snapshot, candidate, project_id)
+        return why_not(snapshot, candidate, dialect, _keys(snapshot, candidate, project_id))
 
     try:
-        plan = resolve(snapshot, project_id, name, endpoint_family=family, available=available)
+        plan = resolve(snapshot, project_id, name, endpoint_family=family_of(dialect), available=available)
     except Unresolved as error:
         found["error"] = {"code": error.code, "message": error.message, "suggestions": list(error.suggestions)}
         found["dropped"] = [_dropped(dropped) for dropped in error.dropped]
         return found
     found["identity"] = plan.identity
-    found["candidates"] = list(_candidates(snapshot, plan, project_id))
+    found["candidates"] = list(_candidates(snapshot, plan, project_id, dialect))
     found["dropped"] = [_dropped(dropped) for dropped in plan.dropped]
     return found
 
@@ -90,21 +84,9 @@ def _meaning(snapshot: Snapshot, name: str) -> str:
     return "unknown"
 
 
-def _candidates(snapshot: Snapshot, plan: Plan, project_id: int) -> Iterator[dict[str, Any]]:
+def _candidates(snapshot: Snapshot, plan: Plan, project_id: int, dialect: str) -> Iterator[dict[str, Any]]:
     for candidate in plan.candidates:
-        problems = [_no_key(snapshot, candidate, project_id)]
-        keys, sealed = _keys(snapshot, candidate, project_id)
-        try:
-            variables = _variables(snapshot, candidate, keys)
-            url = base_url(candidate.provider, candidate.account, variables, candidate.family)
-        except BadUrl as error:
-            url = ""
-            problems.append(str(error))
-        else:
-            problems.append(not_allowed(url, candidate.account.private_network))
-        family = FAMILIES.get(candidate.family)
-        if family is None or not family.is_served:
-            problems.append(f"requests in the dialect of {candidate.family} cannot be made yet")
+        keys = _keys(snapshot, candidate, project_id)
         yield {
             "account": candidate.account.name,
             "provider": candidate.provider.slug,
@@ -113,56 +95,29 @@ def _candidates(snapshot: Snapshot, plan: Plan, project_id: int) -> Iterator[dic
             "priority": candidate.priority,
             "weight": candidate.weight,
             "family": candidate.family,
-            "base_url": url,
-            "keys": len(keys),
-            "keys_to_enter_again": dict(sealed),
+            "base_url": _url(snapshot, candidate, keys),
+            "keys": len(keys.usable),
+            "keys_to_enter_again": dict(keys.closed),
             "streaming": candidate.provider.streaming,
             "quirks": candidate.quirks,
             "timeouts": msgspec.to_builtins(candidate.account.timeouts),
             "prices": {name: getattr(candidate.facts, name, None) for name in _PRICES},
-            "problems": [problem for problem in problems if problem],
+            "problems": [reason.text for reason in reasons(snapshot, candidate, dialect, keys)],
         }
 
 
-def _keys(snapshot: Snapshot, candidate: Candidate, project_id: int) -> tuple[list[KeySetEntry], Counter[str]]:
-    """The sets of the keys that a request of the project would be tried with, in order, one for each key that opens;
-    and of those that do not open, how many by reason."""
-    sets = snapshot.key_sets.get(candidate.account.id, ())
-    usable: list[KeySetEntry] = []
-    sealed: Counter[str] = Counter()
-    for key, key_set in in_order(sets, project_id or None, candidate.key_set_id):
-        try:
-            open_key(key, bound_entry(key_set))
-        except Unsealable as error:
-            sealed[error.reason if key_set.origin else "no-origin"] += 1
-        except BadRing:
-            sealed["no-ring"] += 1
-        else:
-            usable.append(key_set)
-    return usable, sealed
+def _keys(snapshot: Snapshot, candidate: Candidate, project_id: int) -> Keys:
+    return keys_of(snapshot, candidate, project_id or None, why_closed)
 
 
-def _variables(snapshot: Snapshot, candidate: Candidate, keys: list[KeySetEntry]) -> dict[str, str]:
-    """The URL variables of the set whose key is tried first; without a key, of the shared one in use."""
-    used = keys[0] if keys else shared_set(snapshot.key_sets.get(candidate.account.id, ()), candidate.key_set_id)
-    return used.variables if used is not None else {}
-
-
-def _no_key(snapshot: Snapshot, candidate: Candidate, project_id: int) -> str | None:
-    if not candidate.provider.needs_key:
-        return None
-    keys, sealed = _keys(snapshot, candidate, project_id)
-    if keys:
-        return None
-    if sealed:
-        return f"account '{candidate.account.name}': {_to_enter_again(sealed)}"
-    return f"no key is entered for account '{candidate.account.name}'"
-
-
-def _to_enter_again(sealed: Mapping[str, int]) -> str:
-    """One sentence about keys that do not open, by the reasons of `Unsealable`."""
-    count = sum(sealed.values())
-    return f"{count} key{'' if count == 1 else 's'} must be entered again ({', '.join(sorted(sealed))})"
+def _url(snapshot: Snapshot, candidate: Candidate, keys: Keys) -> str:
+    used = key_set_in_use(snapshot, candidate, keys)
+    try:
+        return base_url(
+            candidate.provider, candidate.account, used.variables if used is not None else {}, candidate.family
+        )
+    except BadUrl:
+        return ""
 
 
 def _dropped(dropped: Dropped) -> dict[str, Any]:
@@ -189,7 +144,7 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"     timeouts {timeouts}"
         yield f"     prices per million tokens: {_prices(place['prices'])}"
         if place["keys"] and place["keys_to_enter_again"]:
-            yield f"     {_to_enter_again(place['keys_to_enter_again'])}"
+            yield f"     {to_enter_again(place['keys_to_enter_again'])}"
         if place["quirks"]:
             yield f"     quirks {place['quirks']}"
         for problem in place["problems"]:

@@ -9,59 +9,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from providers.credentials import SCHEMES
-from providers.egress import check_url
-from providers.families import FAMILIES, OPENAI_CHAT, choose
-from providers.hosts import BadUrl, UnfilledVariable, base_url
+from keys.vault import why_closed
+from providers.families import OPENAI_CHAT, choose
+from providers.hosts import BadUrl, base_url
 from routing.document_schema import nearest
+from routing.serving import not_allowed, of_any_request
 from routing.snapshot import RouteEntry, Snapshot
 
 
-def why_not(snapshot: Snapshot, route: RouteEntry) -> str:
-    """Why this route could not serve a request now, or nothing."""
-    account = snapshot.accounts[route.account_id]
-    provider = snapshot.providers[account.provider]
-    if provider.deferred_to:
-        return f"provider {provider.slug} cannot be served, the nearest is {provider.deferred_to}"
-    if not provider.enabled:
-        return f"provider {provider.slug} is switched off"
-    if not account.enabled:
-        return f"account {account.name} is switched off"
-    family = choose(OPENAI_CHAT, provider.family, provider.families, route.family or account.family)
-    if family not in FAMILIES or not FAMILIES[family].is_served:
-        return f"requests of the family {family} cannot be sent yet"
-    if SCHEMES.get(provider.credential) is None:
-        return f"the credential {provider.credential} cannot be used yet"
-    sets = [
-        entry
-        for entry in snapshot.key_sets.get(account.id, ())
-        if route.key_set_id is None or entry.id == route.key_set_id
-    ]
-    if not provider.keyless and not any(key.enabled for entry in sets for key in entry.keys):
-        return f"account {account.name} has no key"
-    errors = []
-    for variables in [entry.variables for entry in sets] or [{}]:
-        try:
-            url = base_url(provider, account, variables, family)
-        except UnfilledVariable as error:
-            errors.append(f"account {account.name} lacks the variable '{error.name}'")
-        except BadUrl as error:
-            errors.append(f"account {account.name}: {error}")
-        else:
-            reason = not_allowed(url, account.private_network)
-            if not reason:
-                return ""
-            errors.append(f"account {account.name}: {reason}")
-    return errors[0]
-
-
-def not_allowed(url: str, private: bool) -> str:
-    """Why nothing would be sent to this URL, or nothing: plain HTTP and private addresses must be allowed first."""
-    reason = check_url(url, private)
-    if reason is None:
-        return ""
-    off = " while the account's private_network is off" if check_url(url, True) is None else ""
-    return f"nothing is sent to {url}{off} ({reason})"
+def why_not(snapshot: Snapshot, route: RouteEntry, dialect: str = OPENAI_CHAT) -> str:
+    """Why this route could not serve anybody's request now, or nothing."""
+    found = of_any_request(snapshot, route, dialect, why_closed)
+    return found[0].text if found else ""
 
 
 def not_reachable(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from providers.models import Account, CatalogModel
 from routing.models import PublicModel, Route
 from routing.revisions import Author, recording
-from routing.standing import problems
+from routing.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,7 @@ class _Target:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.known = _known(account)
-        self._problems: dict[tuple[str, int | None], list[str]] = {}
-
-    def problems(self, route: Route) -> list[str]:
-        """Why a route to the account could not serve: by what else than the account that depends on."""
-        kind = (route.family, route.key_set_id)
-        if kind not in self._problems:
-            self._problems[kind] = problems(route)
-        return list(self._problems[kind])
+        self.standing = Standing([account.pk])
 
 
 def _step(model: PublicModel, target: _Target, upstream_model: str, requests: int) -> Step:
@@ -68,7 +61,7 @@ def _step(model: PublicModel, target: _Target, upstream_model: str, requests: in
     if old is None or old.account_id != account.pk:
         # A key set and a family were chosen for the account that it leaves.
         new.key_set, new.family = None, ""
-    warnings = target.problems(new)
+    warnings = target.standing.problems(new)
     if not new.upstream_model:
         warnings.append("it has no route yet: say which upstream model")
     elif known and new.upstream_model not in known:

@@ -200,18 +200,8 @@ def _routes(snapshot: Snapshot, model: ModelEntry, endpoint_family: str) -> _Tar
     candidates: list[Candidate] = []
     dropped: list[Dropped] = []
     for route in model.routes:
-        account = snapshot.accounts[route.account_id]
-        provider = snapshot.providers[account.provider]
-        candidate = _candidate(
-            snapshot,
-            provider,
-            account,
-            route.upstream_model,
-            public_name=model.name,
-            endpoint_family=endpoint_family,
-            route=route,
-        )
-        reason = "the route is switched off" if not route.enabled else _why_not(provider, account)
+        candidate = of_route(snapshot, route, model.name, endpoint_family)
+        reason = why_dropped(candidate.provider, candidate.account, route)
         if reason is None:
             candidates.append(candidate)
         else:
@@ -220,12 +210,30 @@ def _routes(snapshot: Snapshot, model: ModelEntry, endpoint_family: str) -> _Tar
     return _Target(model.name, tuple(candidates), tuple(dropped), len(set(priorities)) < len(priorities))
 
 
-def _why_not(provider: ProviderEntry, account: AccountEntry) -> str | None:
+def why_dropped(provider: ProviderEntry, account: AccountEntry, route: RouteEntry | None = None) -> str | None:
+    """What of a place is switched off, so that no request goes there: the only asker of the switches."""
+    if route is not None and not route.enabled:
+        return "the route is switched off"
     if not account.enabled:
-        return "the account is switched off"
+        return f"account {account.name} is switched off"
     if provider.deferred_to:
-        return f"provider '{provider.slug}' cannot be served: {provider.deferred_reason or 'it is deferred'}"
-    return None if provider.enabled else f"provider '{provider.slug}' is switched off"
+        why = f" ({provider.deferred_reason.rstrip('.')})" if provider.deferred_reason else ""
+        return f"provider {provider.slug} cannot be served{why}, the nearest is {provider.deferred_to}"
+    return None if provider.enabled else f"provider {provider.slug} is switched off"
+
+
+def of_route(snapshot: Snapshot, route: RouteEntry, public_name: str, endpoint_family: str) -> Candidate:
+    """The place that a route leads to."""
+    account = snapshot.accounts[route.account_id]
+    return _candidate(
+        snapshot,
+        snapshot.providers[account.provider],
+        account,
+        route.upstream_model,
+        public_name=public_name,
+        endpoint_family=endpoint_family,
+        route=route,
+    )
 
 
 def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, endpoint_family: str) -> _Target:
@@ -257,7 +265,7 @@ def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, endpoint
             endpoint_family=endpoint_family,
             priority=priority,
         )
-        why = _why_not(provider, account)
+        why = why_dropped(provider, account)
         if why is None:
             candidates.append(candidate)
         else:
@@ -370,4 +378,7 @@ def _speed(ready: tuple[float, int, Plan]) -> tuple[float, int]:
     return ready[0], ready[1]
 
 
-__all__ = ["AUTO", "Candidate", "Dropped", "Plan", "Unresolved", "allowance", "allowed_models", "resolve"]
+__all__ = [
+    "AUTO", "Candidate", "Dropped", "Plan", "Unresolved", "allowance", "allowed_models", "of_route", "resolve",
+    "unknown_model", "why_dropped",
+]  # fmt: skip

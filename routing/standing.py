@@ -1,57 +1,156 @@
-"""Which routes could serve a request, as far as the rows tell: what the admin's filters and warnings ask."""
+"""Which routes could serve a request, by the rows as they stand: what the admin's filters and warnings ask.
+
+`routing.serving` answers, for each kind of route once (an account, a key set, a family); the database does the rest.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
 
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KT
 
-from keys.models import ProviderKey
-from providers.families import FAMILIES, OPENAI_CHAT, OPENAI_COMPLETIONS, choose
+from keys.vault import why_closed
+from providers.families import OPENAI_CHAT
+from routing import tables
+from routing.draft import Draft
 from routing.models import PublicModel, Route
+from routing.pacing import no_pace
+from routing.serving import ENTERED, Reason, of_any_request
+from routing.snapshot import EMPTY, RouteEntry, Snapshot
 
-_SERVED = tuple(name for name, family in FAMILIES.items() if family.is_served)
-
-
-def working_routes() -> QuerySet[Route]:
-    """Routes that are on, of what is on, with a key where one is needed and in a dialect that is served."""
-    has_key = ProviderKey.objects.filter(enabled=True, key_set__account=OuterRef("account"))
-    return routes_but_for_keys().filter(Q(account__provider__keyless=True) | Q(Exists(has_key)))
+Verdict = Callable[[list[Reason]], bool]
 
 
-def routes_but_for_keys() -> QuerySet[Route]:
-    """The same, whether or not there is a key.
+class Kind(NamedTuple):
+    """What the answer for a route depends on. `upstream_model` counts where the facts of a model name its family."""
 
-    A provider that offers several families counts by the route's, else the account's, else its own.
-    """
-    family = Case(
-        When(~Q(family=""), then=F("family")),
-        When(~Q(account__family=""), then=F("account__family")),
-        When(account__provider__family__in=_SERVED, then=F("account__provider__family")),
-        When(account__provider__families__has_any_keys=list(_SERVED), then=Value(OPENAI_COMPLETIONS)),
-        default=F("account__provider__family"),
-    )
-    return (
-        Route.objects.annotate(spoken=family)
-        .filter(enabled=True, account__enabled=True, account__provider__enabled=True)
-        .filter(account__provider__deferred_to="", spoken__in=_SERVED)
-    )
+    account: int
+    key_set: int | None
+    family: str
+    upstream_model: str = ""
 
 
-def with_standing(models: QuerySet[PublicModel]) -> QuerySet[Any]:
+class Standing:
+    """The accounts and keys (all, or those of some accounts) as they are in the tables when this is made."""
+
+    def __init__(self, accounts: Collection[int] | None = None) -> None:
+        self._found: dict[Kind, list[Reason]] = {}
+        self._unreadable = ""
+        self._snapshot = EMPTY
+        try:
+            self._snapshot = _read(accounts)
+        except tables.BadRow as error:  # no snapshot can be made of it either: the last good one serves on
+            self._unreadable = str(error)
+
+    def problems(self, route: Route) -> list[str]:
+        """Why this route could not serve, in words for the one who patches it; its own switch is not asked."""
+        kind = Kind(route.account_id, route.key_set_id, route.family, route.upstream_model)
+        return [reason.text for reason in self._of(kind)]
+
+    def routes(self, fits: Verdict) -> QuerySet[Route]:
+        """Routes that are on and whose reasons fit."""
+        on = Route.objects.filter(enabled=True)
+        named = self._named(on)
+        chosen = self._chosen(on, fits)
+        if not named:
+            return on.filter(chosen)
+        fitting = [pk for pk, kind in named.items() if fits(self._of(kind))]
+        return on.filter(Q(pk__in=fitting) | (chosen & ~Q(pk__in=list(named))))
+
+    def _of(self, kind: Kind) -> list[Reason]:
+        if self._unreadable:
+            return [Reason("off", self._unreadable)]
+        if kind not in self._found:
+            entry = RouteEntry(0, kind.account, kind.upstream_model, kind.key_set, kind.family, "", 0, 1, True, {})
+            self._found[kind] = of_any_request(self._snapshot, entry, OPENAI_CHAT, why_closed)
+        return self._found[kind]
+
+    def _chosen(self, on: QuerySet[Route], fits: Verdict) -> Q:
+        """The kinds that fit, as few conditions: by family, the accounts and the key sets."""
+        accounts: dict[str, list[int]] = defaultdict(list)
+        key_sets: dict[str, list[int]] = defaultdict(list)
+        for row in on.order_by().values_list("account_id", "key_set_id", "family").distinct():
+            kind = Kind(*row)
+            if not fits(self._of(kind)):
+                continue
+            if kind.key_set is None:
+                accounts[kind.family].append(kind.account)
+            else:
+                key_sets[kind.family].append(kind.key_set)
+        chosen = Q(pk__in=[])
+        for family, found in accounts.items():
+            chosen |= Q(family=family, key_set=None, account__in=found)
+        for family, found in key_sets.items():
+            chosen |= Q(family=family, key_set__in=found)
+        return chosen
+
+    def _named(self, on: QuerySet[Route]) -> dict[int, Kind]:
+        """The routes to models whose facts name a family: few, and judged one by one."""
+        names = {name for entry in self._snapshot.facts.values() for name in (entry.model, *entry.aliases)}
+        if not names:
+            return {}
+        rows = on.filter(family="", account__family="", upstream_model__in=names)
+        return {
+            pk: Kind(account, key_set, "", upstream)
+            for pk, account, key_set, upstream in rows.values_list("pk", "account_id", "key_set_id", "upstream_model")
+        }
+
+
+def _read(accounts: Collection[int] | None) -> Snapshot:
+    """What of a snapshot a route's standing depends on."""
+
+    def of(path: str) -> Q | None:
+        return None if accounts is None else Q(**{f"{path}__in": accounts})
+
+    draft = Draft(EMPTY, 0)
+    draft.put_providers(tables.providers(of("accounts__pk"), no_pace))
+    draft.put_accounts(tables.accounts(of("pk"), no_pace))
+    enabled = Q(enabled=True) & (of("key_set__account") or Q())
+    draft.put_key_sets(list(tables.key_sets(of("account"), no_pace)), list(tables.keys(enabled, no_pace)))
+    facts = list(tables.facts(~Q(family=""), no_pace))
+    if facts:
+        # A model's own id is never another's alias: what would be hidden so must be known, too.
+        aliases = [alias for _, entry in facts for alias in entry.aliases]
+        facts += tables.facts(Q(family="", model__in=aliases), no_pace)
+    draft.put_facts(facts)
+    return draft.freeze(0.0)
+
+
+def _works(reasons: list[Reason]) -> bool:
+    return not reasons
+
+
+def _works_once_set_up(reasons: list[Reason]) -> bool:
+    return all(reason.what in ENTERED for reason in reasons)
+
+
+def working_routes(standing: Standing | None = None) -> QuerySet[Route]:
+    """Routes that are on and could serve."""
+    return (standing or Standing()).routes(_works)
+
+
+def with_standing(models: QuerySet[PublicModel], standing: Standing | None = None) -> QuerySet[Any]:
     """Public models with `works`: whether at least one route could serve."""
-    return models.annotate(works=Exists(working_routes().filter(model=OuterRef("pk"))))
+    return models.annotate(works=Exists(working_routes(standing).filter(model=OuterRef("pk"))))
+
+
+def waits_for_key(standing: Standing | None = None) -> Exists:
+    """Has the model a route that only lacks what an operator enters: a key, or the address?"""
+    routes = (standing or Standing()).routes(_works_once_set_up)
+    return Exists(routes.filter(model=OuterRef("pk")))
+
+
+def problems(route: Route, standing: Standing | None = None) -> list[str]:
+    """Why this route could not serve, in words for the one who patches it; its own switch is not asked."""
+    return (standing or Standing([route.account_id])).problems(route)
 
 
 def set_up() -> Exists:
     """Has the model a route of an operator's?"""
     return Exists(_patched().filter(model=OuterRef("pk")))
-
-
-def waits_for_key() -> Exists:
-    """Has the model a route that only a key is missing from?"""
-    return Exists(routes_but_for_keys().filter(model=OuterRef("pk")))
 
 
 def untouched(models: QuerySet[PublicModel]) -> QuerySet[PublicModel]:
@@ -63,21 +162,3 @@ def _patched() -> QuerySet[Route]:
     """Routes that operators made, or led to another upstream model than the catalog did."""
     given: QuerySet[Any] = Route.objects.annotate(given=KT("catalog__upstream_model"))
     return given.exclude(given=F("upstream_model"))
-
-
-def problems(route: Route) -> list[str]:
-    """Why this route (account and provider fetched) could not serve, in words for the one who patches it."""
-    found: list[str] = []
-    account, provider = route.account, route.account.provider
-    if not account.enabled:
-        found.append(f"the account {account.name} is off")
-    if not provider.enabled:
-        found.append(f"the provider {provider.slug} is off")
-    if provider.deferred_to:
-        found.append(f"{provider.slug} is not available; the nearest is {provider.deferred_to}")
-    family = choose(OPENAI_CHAT, provider.family, provider.families, route.family or account.family)
-    if family not in _SERVED:
-        found.append(f"requests in the dialect of {family} cannot be made yet")
-    if not provider.keyless and not ProviderKey.objects.filter(enabled=True, key_set__account=account).exists():
-        found.append(f"the account {account.name} has no key")
-    return found

@@ -18,8 +18,8 @@ from routing.build import PATCH_LIMIT, BadSnapshot, build
 from routing.checks import check
 from routing.draft import Draft, Touched
 from routing.models import PublicModel, Route
+from routing.pacing import no_pace
 from routing.snapshot import EMPTY
-from routing.tables import no_pace
 
 #: Rows of other tables (tokens, keys, prefix rules) can be refused by nothing.
 CHECKED = frozenset(

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,16 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 @pytest.fixture
+def home(tmp_path: Path, settings: Any) -> Any:
+    """A home of its own, for the copy of the configuration on disk; other processes' saves are looked for often."""
+    from project.home import Home
+
+    settings.HOME = Home(tmp_path)
+    settings.POLL_INTERVAL = 0.05
+    return settings.HOME
+
+
+@pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saves that no gateway could serve are let through, as raw SQL would bring them in."""
     monkeypatch.setattr("routing.revisions.problems", lambda changes: [])
@@ -145,7 +156,7 @@ def serve(application: Any, **options: Any) -> Served:
     server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, **options))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not server.started:
         assert thread.is_alive() and time.monotonic() < end, "the server did not start"
         time.sleep(0.01)
@@ -161,7 +172,7 @@ def sandbox_upstream() -> Iterator[str]:
 
 
 @pytest.fixture
-def gateway(transactional_db: None) -> Iterator[Served]:
+def gateway(transactional_db: None, rested: None) -> Iterator[Served]:
     """The whole application as it is served: uvicorn, uvloop, the guarded protocol, the real transport."""
     from api.protocol import GuardedProtocol
     from project.asgi import application
@@ -173,9 +184,9 @@ def gateway(transactional_db: None) -> Iterator[Served]:
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """`eventually(check, seconds=1)`: the first true value of `check()`, asked often; fails after the time."""
+    """`eventually(check)`: the first true value of `check()`, asked often. The limit is for what never comes true."""
 
-    def wait(check: Callable[[], Any], seconds: float = 1.0) -> Any:
+    def wait(check: Callable[[], Any], seconds: float = 10.0) -> Any:
         end = time.monotonic() + seconds
         while True:
             value = check()

@@ -25,7 +25,7 @@ def content(snapshot: Snapshot) -> dict[str, Any]:
     return held
 
 
-async def until(check: Callable[[], Any], seconds: float = 3.0) -> float:
+async def until(check: Callable[[], Any], seconds: float = 15.0) -> float:
     """Wait for `check()`; the seconds it took."""
     start = time.monotonic()
     while not check():

@@ -158,8 +158,8 @@ def test_the_preview_warns_of_a_target_that_cannot_serve(world: Any) -> None:
     model = world.model("m", (one, "up"))
     steps = repatch(client("operator"), [model], preview="1", account=two.pk).context["steps"]
     assert steps[0].warnings == (
-        "requests in the dialect of anthropic-messages cannot be made yet",
-        "the account two has no key",
+        "requests of the family anthropic-messages cannot be sent yet",
+        "account two has no key",
     )
 
 

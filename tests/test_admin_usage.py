@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def used(number: int, **values: Any) -> None:
-    fixed = {"request_id": f"r{number}", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai"}
+    fixed = {"request_id": f"r{number}", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai_chat"}
     UsageRecord.objects.create(**{**fixed, "outcome": "ok", **values})
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from django.utils import timezone
+
+from tests.promises import within
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,12 +106,15 @@ def test_a_revoked_token_stops_working(plane: Any) -> None:
     """R-TOK-07."""
     from keys import tokens
 
-    row, token = tokens.issue(plane.world.project())
-    plane.settle()
-    headers = {"authorization": f"Bearer {token}"}
-    assert models(plane, headers).status_code == 200
-    tokens.revoke(row)
-    plane.eventually(lambda: models(plane, headers).status_code == 401, 1)
+    for took in within(1):
+        row, token = tokens.issue(plane.world.project())
+        plane.settle()
+        headers = {"authorization": f"Bearer {token}"}
+        assert models(plane, headers).status_code == 200
+        began = time.monotonic()
+        tokens.revoke(row)
+        plane.eventually(lambda headers=headers: models(plane, headers).status_code == 401)
+        took.append(time.monotonic() - began)
 
 
 def test_use_is_noted_to_the_minute(plane: Any) -> None:

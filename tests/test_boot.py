@@ -216,7 +216,7 @@ def supervised(folder: Path, *more: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISED, str(folder), *more], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     order = folder / "order"
     while not order.exists() or order.read_text().count("began") < 2 + ("stubborn" in more):
         assert time.monotonic() < end
@@ -231,7 +231,7 @@ def test_children_stop_phase_by_phase(tmp_path: Path, number: int) -> None:
     time.sleep(0.2)
     assert process.poll() is None, "a lost terminal ends nothing"
     process.send_signal(number)
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     assert (tmp_path / "order").read_text().splitlines()[-2:] == ["early ended", "late ended"]
     assert process.stderr is not None
     assert process.stderr.read() == ""
@@ -240,18 +240,16 @@ def test_children_stop_phase_by_phase(tmp_path: Path, number: int) -> None:
 def test_who_does_not_stop_is_ended(tmp_path: Path) -> None:
     process = supervised(tmp_path, "stubborn")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 1
+    assert process.wait(30) == 1
     assert process.stderr is not None
     assert process.stderr.read() == "the stubborn did not stop in time and was ended\n"
 
 
 def test_restarts_take_longer_each_time(tmp_path: Path) -> None:
     process = supervised(tmp_path, "dying")
-    time.sleep(1.0)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
     assert process.stderr is not None
-    lines = process.stderr.read().splitlines()
-    assert lines[:1] == ["the dying ended (exit code 7); it starts again in 0.5 s"]
-    assert lines[1:2] in ([], ["the dying ended (exit code 7); it starts again in 1.0 s"])
-    assert len(lines) <= 2
+    assert process.stderr.readline() == "the dying ended (exit code 7); it starts again in 0.5 s\n"
+    assert process.stderr.readline() == "the dying ended (exit code 7); it starts again in 1.0 s\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert process.stderr.read() in ("", "the dying ended (exit code 7); it starts again in 2.0 s\n")

@@ -269,7 +269,7 @@ def planted(world: World) -> Iterator[str]:
     upstream.stop()
 
 
-def test_no_secret_is_to_be_seen_anywhere(
+def test_x06_no_secret_is_to_be_seen_anywhere(
     gateway: Served,
     world: World,
     planted: str,

@@ -11,7 +11,7 @@ from catalog_lists import CANONICAL, CATALOG
 from keys.importing import import_keys
 from keys.missing import missing_key_message
 from keys.models import KeySet, ProviderKey
-from keys.pool import shared_set
+from keys.order import shared_set
 from providers.models import Account, Provider
 from routing.build import build
 from routing.loading import load_catalog

@@ -136,11 +136,12 @@ def test_an_upstream_that_does_not_begin_is_left(plane: Any) -> None:
     plane.eventually(lambda: plane.upstream.requests[0].gone_at)
 
 
-def test_the_total_deadline_of_a_first_attempt_is_exact(plane: Any) -> None:
+def test_the_total_deadline_of_a_first_attempt_is_exact(plane: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("providers.engine.BACKSTOP", 15.0)
     start = time.monotonic()
     answer = plane.ask(plane.scenario("half", total=0.4))
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_total_timeout")
-    assert time.monotonic() - start < 1.2, "the transport's own stays a second behind"
+    assert time.monotonic() - start < 8, "the transport's own stays behind it"
 
 
 def test_the_total_deadline_covers_all_attempts(plane: Any) -> None:
@@ -163,7 +164,7 @@ def test_an_upstream_that_is_down_is_left(plane: Any) -> None:
     assert "127.0.0.1" not in answer.text
 
 
-def test_a_provider_that_cannot_stream_answers_in_one_piece(plane: Any) -> None:
+def test_f16_f17_a20_a_provider_that_cannot_stream_answers_in_one_piece(plane: Any) -> None:
     """A-20, F-16, F-17."""
     provider = plane.world.provider("solid", streaming=False)
     account = plane.world.account(
@@ -239,7 +240,7 @@ def test_a_body_that_is_too_large(plane: Any, settings: Any) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
 
 
-def test_the_official_client(plane: Any) -> None:
+def test_f26_the_official_client(plane: Any) -> None:
     """F-26: chat.completions.create, buffered, streamed and refused."""
     import openai
 
@@ -310,7 +311,7 @@ def test_keys_that_cannot_be_opened_must_be_entered_again(plane: Any) -> None:
         row.refresh_from_db()
         row.save()
     plane.settle()
-    plane.eventually(lambda: len(pool.undecryptable) == 3, 3)
+    plane.eventually(lambda: len(pool.undecryptable) == 3)
     assert pool.candidates(store.current.key_sets[plane.account.id], None) == []
     answer = plane.ask(model)
     error = answer.json()["error"]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.promises import within
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -31,18 +33,21 @@ def send(plane: Any, model: str, *, stream: bool) -> socket.socket:
 )
 def test_the_upstream_is_closed_within_250_ms(plane: Any, scenario: str, stream: bool) -> None:
     """R-REL-18."""
-    connection = send(plane, plane.scenario(scenario), stream=stream)
-    plane.eventually(lambda: plane.upstream.requests)
-    time.sleep(0.15)
-    left = time.monotonic()
-    connection.close()
-    gone = plane.eventually(lambda: plane.upstream.requests[0].gone_at)
-    assert gone - left < 0.25
-    (row,) = plane.rows()
-    assert (row.outcome, row.status, row.attempts) == ("client_gone", 499, 1)
-    assert row.total_us is not None
+    model, asked = plane.scenario(scenario), plane.upstream.requests
+    for took in within(0.25):
+        number = len(took)
+        connection = send(plane, model, stream=stream)
+        plane.eventually(lambda number=number: len(asked) > number)
+        time.sleep(0.15)
+        left = time.monotonic()
+        connection.close()
+        took.append(plane.eventually(lambda number=number: asked[number].gone_at) - left)
+    rows = plane.rows(len(took))
+    for row in rows:
+        assert (row.outcome, row.status, row.attempts) == ("client_gone", 499, 1)
+        assert row.total_us is not None
     time.sleep(0.05)
-    assert len(plane.rows()) == 1
+    assert len(plane.rows()) == len(took), "one row each"
 
 
 def test_a_client_that_leaves_while_sending_its_body(plane: Any) -> None:
@@ -85,10 +90,10 @@ def test_ten_thousand_cancels_leave_the_pool_whole(plane: Any) -> None:
         await asyncio.gather(*(leave(number, gate) for number in range(10_000)))
 
     asyncio.run(churn())
-    plane.eventually(lambda: health.active == 0 and not len(journal.current().inflight), 10)
+    plane.eventually(lambda: health.active == 0 and not len(journal.current().inflight), 60)
     assert all(plane.ask(models[3]).status_code == 200 for _ in range(100))
     metrics = plane.client.get("/metrics").text
     assert "jackfield_upstream_in_use 0" in metrics
     assert "jackfield_requests_active 0" in metrics
-    plane.eventually(lambda: plane.upstream.open <= 101, 5)  # what idles in the pool, none of it in use
+    plane.eventually(lambda: plane.upstream.open <= 101, 30)  # what idles in the pool, none of it in use
     assert plane.ask(models[3]).headers["x-jackfield-attempts"] == "1"

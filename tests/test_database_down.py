@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ import pytest
 from installation import Installation, installation
 from relay_proxy import Relay
 from test_propagation import DOCUMENT, ask, truth
+from tests.promises import within
 
 __all__ = ["truth"]
 
@@ -101,20 +103,26 @@ def test_no_request_fails_while_the_database_is_down(stopped: tuple[Installation
     database.stop()
     before = sum(counts)
     stop.wait(3)
+    end = time.monotonic() + 40
+    while sum(counts) - before < 50 and not failures:
+        assert time.monotonic() < end, "it did not go on serving"
+        stop.wait(0.1)
     stop.set()
     for worker in workers:
         worker.join(30)
     assert not failures
-    assert sum(counts) - before > 50, "it went on serving"
 
     # and a gateway that starts while the database is still down serves within 5 s, the same token included
     server.stop()
-    again = place.serve(wait=False)
-    assert again.wait_ready(15) < 8  # 5 s promised; this machine runs other tests beside it
-    assert [ask(again, token).status_code for _ in range(20)] == [200] * 20
+    for took in within(8):  # 5 s are promised; this machine runs other tests beside it
+        server = place.serve(wait=False)
+        took.append(server.wait_ready())
+        assert ask(server, token).status_code == 200
+        counts.append(1)
+        server.stop()
 
     # nothing was lost: when the database is back, every request has its row
     database.start()
     place.manage("drain", "--once")
     rows = place.manage("shell", "-v", "0", "-c", "from api.models import UsageRecord as U; print(U.objects.count())")
-    assert int(rows.split()[-1]) == sum(counts) + 1 + 20
+    assert int(rows.split()[-1]) == sum(counts) + 1

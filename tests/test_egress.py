@@ -271,14 +271,14 @@ def test_a_slow_name_server_holds_nobody_up(monkeypatch):
 
     async def scenario() -> None:
         async def lookup(host: str, port: int) -> list[str]:
-            await asyncio.sleep(10)
+            await asyncio.sleep(60)
             return ["8.8.8.8"]
 
         transport = Transport(lookup=lookup)
         started = asyncio.get_running_loop().time()
         with pytest.raises(NoAddress):
             await transport.handle_async_request(Outgoing("POST", "https://slow.example/", [], b"{}", Call()))
-        assert asyncio.get_running_loop().time() - started < 1
+        assert asyncio.get_running_loop().time() - started < 4, "connecting alone may take 5 s"
         await transport.aclose()
 
     asyncio.run(scenario())

@@ -55,9 +55,9 @@ def test_json_holds_candidates_and_dropped(panel):
     assert place["base_url"] == "https://one.example/v1" and place["timeouts"]["total"] == 7
     assert place["prices"]["price_input"] == 2_500_000 and place["prices"]["price_output"] is None
     assert {(d["what"], d["reason"]) for d in found["dropped"]} == {
-        ("shut/x", "the account is switched off"),
+        ("shut/x", "account shut is switched off"),
         ("one/old", "the route is switched off"),
-        ("two/gpt-4o-mini", "no key is entered for account 'two'"),
+        ("two/gpt-4o-mini", "account two has no key"),
     }
 
 
@@ -70,8 +70,8 @@ def test_text_says_the_same(panel):
         "total 7 s",
         "input $2.5",
         "output unknown",
-        "dropped two/gpt-4o-mini: no key is entered for account 'two'",
-        "dropped shut/x: the account is switched off",
+        "dropped two/gpt-4o-mini: account two has no key",
+        "dropped shut/x: account shut is switched off",
     ):
         assert part in text
     assert "canary" not in text
@@ -80,7 +80,7 @@ def test_text_says_the_same(panel):
 def test_without_any_key_the_candidates_stay_and_say_what_they_lack(panel, world):
     world.model("poor", (world.account("bare", "https://{region}.example/v1"), "m"))
     (place,) = json.loads(run("poor", "--json"))["candidates"]
-    assert place["problems"] == ["no key is entered for account 'bare'", "the URL needs a value for 'region'"]
+    assert place["problems"] == ["account bare has no key", "account bare lacks the variable 'region'"]
 
 
 def test_a_refusal_is_told_not_raised(panel):
@@ -101,7 +101,8 @@ def test_an_address_that_nothing_is_sent_to_cannot_serve(panel, world):
     world.model("plain", (world.account("plain", "http://127.0.0.1:9/v1", keys=("sk-canary-0000000000e1",)), "m"))
     (place,) = json.loads(run("plain", "--json"))["candidates"]
     assert place["problems"] == [
-        "nothing is sent to http://127.0.0.1:9/v1 while the account's private_network is off (HTTPS only)"
+        "account plain: nothing is sent to http://127.0.0.1:9/v1 while the account's private_network is off "
+        "(HTTPS only)"
     ]
 
 
@@ -118,7 +119,7 @@ def test_r_sec_04_keys_that_moved_are_not_counted(panel, world):
     place = json.loads(run("best", "--json"))["candidates"][0]
     assert place["account"] == "one"
     assert place["keys"] == 0
-    assert "account 'one': 2 keys must be entered again (moved)" in place["problems"]
+    assert "account one has no key that opens: 2 keys must be entered again (moved)" in place["problems"]
     world.keys(account, "sk-canary-000000000002")
     (place,) = json.loads(run("best", "--json"))["candidates"]
     assert (place["keys"], place["keys_to_enter_again"], place["problems"]) == (1, {"moved": 2}, [])

@@ -1,15 +1,17 @@
 """Imported keys whose variable is gone: kept and named, removed only on demand; live overrides end (M-10)."""
 
+# ruff: noqa: F401, F811 - fixtures come by import and are used by name
+
 import io
 
 from django.core.management import call_command
 
 from keys.importing import import_keys
 from keys.models import ProviderKey
-from tests.test_importing import catalog, openai, plain  # noqa: F401 - the fixtures are used by name
+from tests.test_importing import catalog, openai, plain
 
 
-def test_a_variable_that_is_gone_leaves_its_key_until_it_is_pruned(openai):  # noqa: F811
+def test_a_variable_that_is_gone_leaves_its_key_until_it_is_pruned(openai):
     import_keys({"OPENAI_API_KEY": "a", "OPENAI_API_KEY_1": "b"})
     report = import_keys({})
     assert (report.wrote, plain()) == (False, ["a", "b"])
@@ -19,14 +21,14 @@ def test_a_variable_that_is_gone_leaves_its_key_until_it_is_pruned(openai):  # n
     assert not ProviderKey.objects.exists()
 
 
-def test_a_kept_key_comes_after_those_of_the_environment(openai):  # noqa: F811
+def test_a_kept_key_comes_after_those_of_the_environment(openai):
     import_keys({"OPENAI_API_KEY": "a"})
     assert import_keys({"OPENAI_API_KEY_1": "b"}).removed == []
     assert plain() == ["b", "a"]
     assert not import_keys({"OPENAI_API_KEY_1": "b"}).wrote
 
 
-def test_m10_a_live_override_ends_with_its_variable(openai):  # noqa: F811
+def test_m10_a_live_override_ends_with_its_variable(openai):
     import_keys({"OPENAI_API_KEY": "a", "JACKFIELD_LIVE_OPENAI_KEY": "forced"})
     report = import_keys({})
     assert plain() == ["a"]
@@ -34,7 +36,7 @@ def test_m10_a_live_override_ends_with_its_variable(openai):  # noqa: F811
     assert report.kept == ["OPENAI_API_KEY (openai)"]
 
 
-def test_the_command_names_what_it_keeps_and_removes(openai, monkeypatch):  # noqa: F811
+def test_the_command_names_what_it_keeps_and_removes(openai, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEYS", "sk-first-canary,sk-second-canary")
     call_command("import_keys", stdout=io.StringIO())
     monkeypatch.delenv("OPENAI_API_KEYS")

@@ -138,9 +138,9 @@ def test_no_body_of_a_megabyte_costs_more_than_a_few_milliseconds(body):
     def cost(of: bytes) -> float:
         best = 9.0
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             code_of(of)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
     assert cost(body) < 10 * cost(benign) + 0.005

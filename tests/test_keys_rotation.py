@@ -15,13 +15,13 @@ def tried(plane: Any) -> list[str]:
     return [request.headers.get("authorization", "")[7:] for request in plane.upstream.requests]
 
 
-def test_the_first_key_serves(plane: Any) -> None:
+def test_m16_the_first_key_serves(plane: Any) -> None:
     """M-16: a success ends it."""
     assert plane.ask(plane.scenario("ok")).status_code == 200
     assert tried(plane) == [KEYS[0]]
 
 
-def test_a_rate_limited_key_gives_way(plane: Any) -> None:
+def test_m12_a_rate_limited_key_gives_way(plane: Any) -> None:
     """M-12; the limited key then rests."""
     model = plane.scenario(f"limited:{KEYS[0]}")
     answer = plane.ask(model)
@@ -31,7 +31,7 @@ def test_a_rate_limited_key_gives_way(plane: Any) -> None:
     assert tried(plane)[2:] == [KEYS[1]]
 
 
-def test_an_answer_that_speaks_of_quota_is_a_rate_limit(plane: Any) -> None:
+def test_m12_a17_an_answer_that_speaks_of_quota_is_a_rate_limit(plane: Any) -> None:
     """M-12, A-17: also inside a 200."""
     answer = plane.ask(plane.scenario("body:quota"))
     assert answer.status_code == 429
@@ -39,20 +39,20 @@ def test_an_answer_that_speaks_of_quota_is_a_rate_limit(plane: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 500, 503])
-def test_no_other_failure_uses_a_second_key(plane: Any, status: int) -> None:
+def test_m13_no_other_failure_uses_a_second_key(plane: Any, status: int) -> None:
     """M-13."""
     answer = plane.ask(plane.scenario(f"status:{status}"))
     assert answer.status_code == status
     assert tried(plane) == [KEYS[0]]
 
 
-def test_a_timeout_uses_no_second_key(plane: Any) -> None:
+def test_m13_a_timeout_uses_no_second_key(plane: Any) -> None:
     """M-13."""
     assert plane.ask(plane.scenario("hang", first_byte=0.2)).status_code == 504
     assert tried(plane) == [KEYS[0]]
 
 
-def test_each_key_once_and_the_last_error_is_returned(plane: Any) -> None:
+def test_m14_m15_each_key_once_and_the_last_error_is_returned(plane: Any) -> None:
     """M-14, M-15."""
     answer = plane.ask(plane.scenario("limited:all:ra-7"))
     assert answer.status_code == 429
@@ -90,7 +90,7 @@ def test_all_keys_resting_asks_the_next_route(plane: Any) -> None:
     assert len(tried(plane)) == 5
 
 
-def test_a_missing_key_is_told_before_anything_is_sent(plane: Any) -> None:
+def test_f23_f24_m18_r39_a_missing_key_is_told_before_anything_is_sent(plane: Any) -> None:
     """F-23, F-24, M-18, R-39."""
     anthropic = plane.world.provider("anthropic", family="anthropic-messages", env_keys=["ANTHROPIC_API_KEY", "B_KEY"])
     plane.world.account("anthropic", plane.upstream.url, provider=anthropic, private_network=True)
@@ -103,7 +103,7 @@ def test_a_missing_key_is_told_before_anything_is_sent(plane: Any) -> None:
     assert not plane.upstream.requests
 
 
-def test_a_project_key_comes_first_and_serves_nobody_else(plane: Any) -> None:
+def test_r37_f25_a_project_key_comes_first_and_serves_nobody_else(plane: Any) -> None:
     """R-37, F-25."""
     mine = plane.world.project("mine")
     plane.world.keys(plane.account, "own-key-2222", project=mine)
@@ -123,7 +123,7 @@ def test_a_keyless_provider_needs_none(plane: Any) -> None:
     assert "authorization" not in plane.upstream.requests[0].headers
 
 
-def test_a_key_that_an_upstream_repeats_is_not_shown(plane: Any) -> None:
+def test_m16_x06_a_key_that_an_upstream_repeats_is_not_shown(plane: Any) -> None:
     """M-16, R-LOG-02."""
     answer = plane.ask(plane.scenario(f"status:400:{KEYS[0]}"))
     assert KEYS[0] not in answer.text

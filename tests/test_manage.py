@@ -188,7 +188,12 @@ def test_no_answer_holds_key_material(account: Account) -> None:
 
     key = ProviderKey.objects.get()
     UsageRecord.objects.create(
-        request_id="r", started_at=timezone.now(), endpoint="chat", dialect="openai", outcome="ok", token_id="secret-id"
+        request_id="r",
+        started_at=timezone.now(),
+        endpoint="chat",
+        dialect="openai_chat",
+        outcome="ok",
+        token_id="secret-id",
     )
     texts = [call("operator", "GET", path).content.decode() for path in PATHS.values()]
     texts += [call("operator", "GET", f"revisions/{row.number}/").content.decode() for row in Revision.objects.all()]
@@ -212,7 +217,12 @@ def test_projects_with_their_allowlist(account: Account) -> None:
 def test_usage_is_paged_by_key_without_counting(account: Account) -> None:
     for number in range(25):
         UsageRecord.objects.create(
-            **{"request_id": f"r{number:02}", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai"},
+            **{
+                "request_id": f"r{number:02}",
+                "started_at": timezone.now(),
+                "endpoint": "chat",
+                "dialect": "openai_chat",
+            },
             **{"outcome": "ok", "model": "a" if number % 2 else "b"},
         )
     seen: list[str] = []

@@ -4,7 +4,8 @@ import pytest
 
 from keys.cooling import LONGEST, MOST, Cooling
 from keys.missing import missing_key_message
-from keys.pool import KeyPool, in_order
+from keys.order import in_order
+from keys.pool import KeyPool
 from keys.sealing import Unsealable
 from providers.entries import ProviderEntry
 from tests.pools import Clock, key, key_set, texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from installation import Installation, Server, free_port, installation
+from tests.promises import within
 
 DOCUMENT = """
 [[provider]]
@@ -79,9 +81,16 @@ def test_a_save_is_live_on_four_processes_within_a_second(place: Installation) -
     token = place.token()
     servers = [place.serve(wait=False) for _ in range(4)]
     for server in servers:
-        server.wait_ready(60)
+        server.wait_ready()
         answer = ask(server, token)
         assert answer.json()["choices"][0]["message"]["content"] == "left", answer.text
+    sides = itertools.cycle(("right", "left"))
+    for took in within(1.0):
+        took.append(slowest(place, servers, token, next(sides)))
+
+
+def slowest(place: Installation, servers: list[Server], token: str, side: str) -> float:
+    """Seconds from the commit of a re-patch until the last of the servers serves it."""
     seen: dict[int, tuple[float, str]] = {}
     stop = threading.Event()
 
@@ -89,7 +98,7 @@ def test_a_save_is_live_on_four_processes_within_a_second(place: Installation) -
         while not stop.is_set():
             answer = ask(server, token)
             assert answer.status_code == 200, answer.text
-            if answer.json()["choices"][0]["message"]["content"] == "right":
+            if answer.json()["choices"][0]["message"]["content"] == side:
                 seen[server.port] = (time.time(), answer.headers["x-jackfield-revision"])
                 return
             time.sleep(0.03)
@@ -97,11 +106,10 @@ def test_a_save_is_live_on_four_processes_within_a_second(place: Installation) -
     watchers = [threading.Thread(target=watch, args=(server,)) for server in servers]
     for watcher in watchers:
         watcher.start()
-    saved_at = float(place.manage("shell", "-v", "0", "-c", REPATCH.format(to="right")).split()[-1])
+    saved_at = float(place.manage("shell", "-v", "0", "-c", REPATCH.format(to=side)).split()[-1])
     for watcher in watchers:
-        watcher.join(15)
+        watcher.join(20)
     stop.set()
-    assert len(seen) == 4, "every process serves the new route"
-    delays = [at - saved_at for at, _ in seen.values()]
-    assert max(delays) < 1.0, delays
+    assert len(seen) == len(servers), "every process serves the new route"
     assert len({revision for _, revision in seen.values()}) == 1, "all name the same revision"
+    return max(at for at, _ in seen.values()) - saved_at

@@ -25,6 +25,18 @@ def talk(gateway: Any, data: bytes, *, wait: float = 2.0) -> bytes:
         return answer
 
 
+def one_answer(connection: socket.socket) -> bytes:
+    """A whole answer of a connection that stays open, in however many pieces it comes."""
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += connection.recv(65536)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -114,7 +126,9 @@ def test_an_upgrade_behind_a_request_in_hand_is_not_parsed(gateway: Any) -> None
     one = b"GET /healthz HTTP/1.1\r\n" + HOST + b"connection: upgrade\r\nupgrade: h2c\r\n\r\n"
     answer = talk(gateway, one * 3)
     assert answer.count(b"HTTP/1.1") <= 1, answer
-    assert talk(gateway, one, wait=0.3).endswith(b"ok\n")
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(one)
+        assert one_answer(connection).endswith(b"ok\n")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +161,7 @@ def test_headers_have_a_deadline(gateway: Any, monkeypatch: Any) -> None:
         with socket.create_connection(("127.0.0.1", gateway.port), timeout=0.1) as connection:
             connection.sendall(first)
             closed = False
-            while not closed and time.monotonic() - start < 2:
+            while not closed and time.monotonic() - start < 8:
                 try:
                     connection.sendall(trickle)
                     closed = connection.recv(10) == b""
@@ -155,17 +169,16 @@ def test_headers_have_a_deadline(gateway: Any, monkeypatch: Any) -> None:
                     continue
                 except ConnectionError:
                     closed = True
-            assert closed
-            assert time.monotonic() - start < 1.5
+            assert closed, "by this deadline, not that of a whole request ten seconds later"
 
 
 def test_an_idle_connection_is_kept(gateway: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(GuardedProtocol, "header_deadline", 0.2)
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=3) as connection:
+    monkeypatch.setattr(GuardedProtocol, "header_deadline", 0.8)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
         for _ in range(2):
             connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
-            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
-            time.sleep(0.5)
+            assert one_answer(connection).startswith(b"HTTP/1.1 200 ")
+            time.sleep(1.2)
 
 
 @pytest.mark.parametrize(
@@ -186,9 +199,9 @@ def test_a_slow_body_is_not_waited_for(plane: Any, monkeypatch: Any) -> None:
         b"authorization: Bearer %s\r\ncontent-length: 1000\r\n\r\n{" % plane.token.encode()
     )
     start = time.monotonic()
-    answer = talk(plane.gateway, head)
+    answer = talk(plane.gateway, head, wait=9)
     assert answer.startswith(b"HTTP/1.1 408 "), answer
-    assert time.monotonic() - start < 1.9  # the connection is closed behind it
+    assert time.monotonic() - start < 8, "the connection is closed behind it"
 
 
 def test_the_control_planes_bodies_are_limited_before_anyone_is_known(gateway: Any, monkeypatch: Any) -> None:
@@ -203,9 +216,9 @@ def test_the_control_planes_bodies_are_limited_before_anyone_is_known(gateway: A
     answer = talk(gateway, head + b"transfer-encoding: chunked\r\n\r\n" + b"10000\r\n%s\r\n" % (b"a" * 65536) * 41)
     assert answer.startswith(b"HTTP/1.1 413 "), answer
     start = time.monotonic()
-    answer = talk(gateway, head + b"content-length: 1000\r\n\r\na")
+    answer = talk(gateway, head + b"content-length: 1000\r\n\r\na", wait=9)
     assert answer.startswith(b"HTTP/1.1 408 "), answer
-    assert time.monotonic() - start < 1.9
+    assert time.monotonic() - start < 8
     assert talk(gateway, head + b"content-length: 3\r\nconnection: close\r\n\r\na=b").startswith(b"HTTP/1.1 403 ")
 
 

@@ -67,7 +67,7 @@ def upstream() -> Iterator[str]:
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 httpx.get(f"{url}/__replay/health")
                 break

@@ -24,7 +24,7 @@ def test_without_such_an_account_to_the_providers_accounts_by_id():
     made = Panel().provider("azure").account("B", "azure").account("A", "azure").account("C", "azure", enabled=False)
     plan = resolve(made.freeze(), DEMO, "azure/gpt")
     assert [c.account.name for c in plan.candidates] == ["B", "A"]
-    assert [(d.what, d.reason) for d in plan.dropped] == [("C/gpt", "the account is switched off")]
+    assert [(d.what, d.reason) for d in plan.dropped] == [("C/gpt", "account C is switched off")]
 
 
 def test_a_switched_off_account_of_the_providers_name_opens_no_other():
@@ -50,9 +50,9 @@ def test_dropped_routes_say_why():
     assert [c.upstream_model for c in plan.candidates] == ["a"]
     assert [(d.what, d.reason) for d in plan.dropped] == [
         ("on/b", "the route is switched off"),
-        ("shut/c", "the account is switched off"),
-        ("off/d", "provider 'off' is switched off"),
-        ("late/e", "provider 'late' cannot be served: no API"),
+        ("shut/c", "account shut is switched off"),
+        ("off/d", "provider off is switched off"),
+        ("late/e", "provider late cannot be served (no API), the nearest is on"),
     ]
 
 

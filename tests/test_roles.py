@@ -95,7 +95,7 @@ def rows(world: Any) -> dict[str, models.Model]:
         "routing.revision": Revision.objects.first(),
         "routing.gatewayprocess": GatewayProcess.objects.create(name="host:1", seen_at=now - timedelta(hours=1)),
         "api.usagerecord": UsageRecord.objects.create(
-            request_id="r1", started_at=now, endpoint="chat", dialect="openai", outcome="ok"
+            request_id="r1", started_at=now, endpoint="chat", dialect="openai_chat", outcome="ok"
         ),
         "auth.user": person("colleague"),
         "auth.group": Group.objects.first(),

@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from installation import ROOT, Installation, free_port
+from tests.promises import within
 
 #: What must not stand in the log of a healthy start and stop.
 TROUBLE = re.compile(r"warning|traceback|error", re.IGNORECASE)
@@ -80,7 +81,7 @@ def run(place: Installation, *, ready: bool = True, **env: str) -> Iterator[Runn
                     break
             except httpx.TransportError:
                 pass
-            assert time.monotonic() - began < 40, running.text
+            assert time.monotonic() - began < 90, running.text
             time.sleep(0.02)
         running.seconds = time.monotonic() - began
         yield running
@@ -93,7 +94,7 @@ def run(place: Installation, *, ready: bool = True, **env: str) -> Iterator[Runn
 def stop(running: Running, how: int = signal.SIGTERM) -> float:
     began = time.monotonic()
     running.process.send_signal(how)
-    assert running.process.wait(20) == 0, running.text
+    assert running.process.wait(60) == 0, running.text
     return time.monotonic() - began
 
 
@@ -104,8 +105,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-def gone(pids: set[int], seconds: float) -> bool:
-    end = time.monotonic() + seconds
+def gone(pids: set[int]) -> bool:
+    end = time.monotonic() + 20
     while time.monotonic() < end:
         if not any(alive(pid) for pid in pids):
             return True
@@ -132,21 +133,22 @@ def test_first_start_welcomes_once_and_every_later_one_is_quick_and_quiet(place:
         assert answer.headers["x-jackfield-route"] == "sandbox/echo"
         children = first.children()
         assert len(children) == 5  # gateway, worker, beat, drainer, sandbox
-        assert stop(first) < 5
-        assert gone(children, 1)
+        assert stop(first) < 20
+        assert gone(children)
         assert not TROUBLE.search(first.text), first.text
     for path in [place.home, *place.home.rglob("*")]:
         if not path.name.startswith("run-") and not path.is_socket():
             assert not stat.S_IMODE(path.stat().st_mode) & 0o077, f"{path} is open to others"
-    with run(place) as second:
-        assert second.seconds < 5, f"{second.seconds:.1f} s"
-        assert len(second.text.splitlines()) == 1, second.text
-        assert "jf_p" not in second.text
-        assert second.chat(token[1]).status_code == 200
-        children = second.children()
-        assert stop(second, signal.SIGINT) < 5
-        assert gone(children, 1)
-        assert not TROUBLE.search(second.text), second.text
+    for took in within(5):
+        with run(place) as second:
+            took.append(second.seconds)
+            assert len(second.text.splitlines()) == 1, second.text
+            assert "jf_p" not in second.text
+            assert second.chat(token[1]).status_code == 200
+            children = second.children()
+            assert stop(second, signal.SIGINT) < 20
+            assert gone(children)
+            assert not TROUBLE.search(second.text), second.text
     for path in place.home.rglob("*"):
         if path.is_file() and not path.name.startswith("run-"):
             assert token[1].encode() not in path.read_bytes(), path
@@ -157,7 +159,7 @@ def test_what_dies_is_started_again_and_nothing_outlives_the_parent(place: Insta
         before = running.children()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while len(running.children() - before) < len(before):
             assert time.monotonic() < end, running.text
             time.sleep(0.05)
@@ -173,25 +175,26 @@ def test_what_dies_is_started_again_and_nothing_outlives_the_parent(place: Insta
         children = running.children()
         running.process.kill()
         running.process.wait(10)
-        assert gone(children, 8), "children outlived the parent"
+        assert gone(children), "children outlived the parent"
 
 
 def test_four_gateways_share_the_port(place: Installation) -> None:
     with run(place, JACKFIELD_WORKERS="4") as running:
         assert len(running.children()) == 8
         token = place.token()
-        time.sleep(0.6)
-        for _ in range(12):
-            assert running.chat(token).status_code == 200
+        end, answered = time.monotonic() + 30, 0
+        while answered < 12:  # the token reaches the four one by one
+            answered += running.chat(token).status_code == 200
+            assert time.monotonic() < end, f"{answered} answers"
         assert len(set(processes(place))) == 4, "each has a row of its own"
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while {served(running) for _ in range(8)} != {12}:
             assert time.monotonic() < end, "whichever answers tells of all"
             time.sleep(0.1)
         killed = processes(place)[:2]
         for name in killed:
             os.kill(int(name.rpartition(":")[2]), signal.SIGKILL)
-        time.sleep(0.2)
+        assert gone({int(name.rpartition(":")[2]) for name in killed})
         assert served(running) == 12, "what the killed ones counted stays counted"
         stop(running)
         assert processes(place) == killed, "who stops takes itself off the list"
@@ -215,7 +218,7 @@ def test_a_taken_port_is_said_in_one_line(place: Installation) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with run(place, ready=False, PORT=str(port)) as running:
-            assert running.process.wait(20) == 1
+            assert running.process.wait(60) == 1
             assert running.text == (
                 f"Jackfield cannot listen on 127.0.0.1:{port}: Address already in use. "
                 f"Stop what uses it or choose another port, as in PORT={port + 1} make run\n"
@@ -235,7 +238,7 @@ def test_a_taken_sandbox_port_is_no_obstacle(place: Installation) -> None:
 
 def test_production_refuses_with_the_way_out(place: Installation) -> None:
     with run(place, ready=False, JACKFIELD_PRODUCTION="1", SECRET_KEY="change-me") as running:
-        assert running.process.wait(20) == 1
+        assert running.process.wait(60) == 1
         assert "SECRET_KEY is a known example value." in running.text
         assert "Set SECRET_KEY to the output of" in running.text
         assert "ALLOWED_HOSTS is not set." in running.text
@@ -247,7 +250,7 @@ def test_a_gateway_alone_refuses_an_unmigrated_schema(place: Installation) -> No
     place.home.mkdir(parents=True)
     place.manage("rotate_ring", "--init")
     server = place.serve(wait=False)
-    assert server.process.wait(20) != 0
+    assert server.process.wait(60) != 0
     assert "The database is not migrated" in server.log.read_text()
     assert "manage.py migrate" in server.log.read_text()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -117,8 +118,9 @@ def test_words_join_to_the_text() -> None:
 
 
 def test_it_starts_alone_and_fast() -> None:
-    """Without Django or a database; half a second on an idle core, twice that is granted here."""
+    """Without Django or a database; half a second of a core, twice that is granted here."""
     port = free_port()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "providers.sandbox", "--port", str(port)], cwd=ROOT)
     try:
@@ -127,9 +129,10 @@ def test_it_starts_alone_and_fast() -> None:
                 assert httpx.get(f"http://127.0.0.1:{port}/v1/models").status_code == 401
                 break
             except httpx.TransportError:
-                assert time.monotonic() - began < 3
+                assert time.monotonic() - began < 30
                 time.sleep(0.01)
-        assert time.monotonic() - began < 1.0
     finally:
         process.terminate()
-        assert process.wait(5) in (0, -15)
+        assert process.wait(30) in (0, -15)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0

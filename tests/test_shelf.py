@@ -8,7 +8,6 @@ import stat
 import pytest
 
 from keys import ring as rings
-from project.home import Home
 from routing import tables
 from routing.build import build
 from routing.models import PublicModel
@@ -16,14 +15,6 @@ from routing.shelf import NoCopy, Shelf
 from tests.stores import content, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def home(tmp_path, settings):
-    """A home of its own for the copy on disk."""
-    settings.HOME = Home(tmp_path)
-    settings.POLL_INTERVAL = 0.05
-    return settings.HOME
 
 
 @pytest.fixture

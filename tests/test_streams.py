@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.upstream import EVENTS
+from tests.promises import within
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -159,8 +160,8 @@ def test_a_late_error_event_is_told_and_ends_the_stream(plane: Any) -> None:
 def test_the_gap_between_events_is_limited(plane: Any) -> None:
     """R-REL-06."""
     start = time.monotonic()
-    _, events = plane.stream(plane.scenario("drip:5", gap=0.4))
-    assert time.monotonic() - start < 2
+    _, events = plane.stream(plane.scenario("drip:40", gap=0.4))
+    assert time.monotonic() - start < 10
     assert json.loads(events[-1])["error"]["code"] == "upstream_gap_timeout"
     plane.eventually(lambda: plane.upstream.requests[0].gone_at)
     assert plane.rows()[0].error_code == "upstream_gap_timeout"
@@ -169,10 +170,10 @@ def test_the_gap_between_events_is_limited(plane: Any) -> None:
 def test_comments_keep_a_stream_alive_for_a_while(plane: Any, monkeypatch: Any) -> None:
     from api import relay
 
-    monkeypatch.setattr(relay, "COMMENTS_COUNT_FOR", 0.6)
+    monkeypatch.setattr(relay, "COMMENTS_COUNT_FOR", 2.0)
     start = time.monotonic()
-    answer, events = plane.stream(plane.scenario("drip:0.1:comments", gap=0.3))
-    assert 0.5 < time.monotonic() - start < 2
+    answer, events = plane.stream(plane.scenario("drip:0.1:comments", gap=1))
+    assert 1.9 < time.monotonic() - start < 12
     assert answer.text.count(": still here") >= 3
     assert json.loads(events[-1])["error"]["code"] == "upstream_gap_timeout"
 
@@ -180,7 +181,7 @@ def test_comments_keep_a_stream_alive_for_a_while(plane: Any, monkeypatch: Any) 
 def test_the_total_deadline_ends_a_stream(plane: Any) -> None:
     start = time.monotonic()
     _, events = plane.stream(plane.scenario("drip:0.1", total=0.6))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     assert json.loads(events[-1])["error"]["code"] == "upstream_total_timeout"
 
 
@@ -193,19 +194,19 @@ def test_a_slow_reader_holds_little(plane: Any, eventually: Any) -> None:
         time.sleep(0.5)
         start = time.monotonic()
         assert plane.ask(plane.scenario("ok")).status_code == 200
-        assert time.monotonic() - start < 0.5
+        assert time.monotonic() - start < 10, "it would wait as long as nobody reads"
         total = sum(len(piece) for piece in pieces)
     assert total > 60 * 1024 * 1024
     assert plane.rows(2)
 
 
 def test_streams_of_a_compromised_token_are_cut(plane: Any) -> None:
-    """R-TOK-07: within a second, with an error event and without [DONE]; those of others and of retired ones go on."""
+    """R-TOK-07: with an error event and without [DONE]; those of others and of retired ones go on."""
     from api.cutting import open_streams
     from keys import tokens
 
     model = plane.scenario("drip:0.05")
-    silent = plane.scenario("drip:30")
+    silent = plane.scenario("drip:60")
     project = plane.world.project()
     rows = [tokens.issue(project) for _ in range(3)]
     plane.settle()
@@ -229,20 +230,35 @@ def test_streams_of_a_compromised_token_are_cut(plane: Any) -> None:
         assert len(open_streams) == 4
         tokens.revoke(rows[1][0])
         tokens.revoke(rows[0][0], "compromised")
-        start = time.monotonic()
-        ends = [b"".join(bad), b"".join(waiting)]
-        assert time.monotonic() - start < 1
-        for end in ends:
+        for end in (b"".join(bad), b"".join(waiting)):
             last = json.loads(end.decode().rstrip().rsplit("data: ", 1)[1])
             assert last["error"]["code"] == "token_revoked" and b"[DONE]" not in end
         time.sleep(0.3)
         assert b"data:" in next(retired) and b"data:" in next(other)
-        assert len(open_streams) == 2
+        plane.eventually(lambda: len(open_streams) == 2)
         plane.eventually(lambda: sum(seen.gone_at is not None for seen in plane.upstream.requests) == 2)
     plane.eventually(lambda: len(open_streams) == 0)
     rows = plane.rows(4)
     cut = [row for row in rows if row.error_code == "token_revoked"]
     assert [(row.outcome, row.fault) for row in cut] == [("partial", "policy")] * 2
+
+
+def test_a_stream_is_cut_within_a_second(plane: Any) -> None:
+    """R-TOK-07."""
+    from keys import tokens
+
+    silent = plane.scenario("drip:60")
+    for took in within(1):
+        row, token = tokens.issue(plane.world.project())
+        plane.settle()
+        asked = {"json": {"model": silent, "stream": True}, "headers": {"authorization": f"Bearer {token}"}}
+        with plane.client.stream("POST", "/v1/chat/completions", **asked) as answer:
+            pieces = answer.iter_raw()
+            next(pieces)
+            start = time.monotonic()
+            tokens.revoke(row, "compromised")
+            assert b"token_revoked" in b"".join(pieces)
+            took.append(time.monotonic() - start)
 
 
 def test_a_token_compromised_before_the_first_event_gets_none_after_it(plane: Any) -> None:

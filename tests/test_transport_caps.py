@@ -151,7 +151,7 @@ async def test_a_stalled_handshake_is_ended():
         started = time.monotonic()
         with pytest.raises(httpx.ConnectTimeout):
             await transport.handle_async_request(Outgoing("POST", f"https://127.0.0.1:{upstream.port}/", [], b"", call))
-        assert time.monotonic() - started < 0.8
+        assert time.monotonic() - started < 4, "the default is 5 s"
         await transport.aclose()
 
 

@@ -17,7 +17,7 @@ from tests.wires import (
     STREAM,
     Upstream,
     answering,
-    closes_within,
+    closes,
     dripping,
     hanging,
     on_both_loops,
@@ -32,21 +32,22 @@ async def test_no_first_byte_in_time():
         started = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             await transport.handle_async_request(post(upstream, first_byte=0.2))
-        assert 0.15 < time.monotonic() - started < 0.5
-        await closes_within(upstream, 0.25)
+        assert 0.15 < time.monotonic() - started < 10
+        await closes(upstream)
         assert transport.stats() == {"in_use": 0, "idle": 0}
         await transport.aclose()
 
 
 @on_both_loops
 async def test_headers_that_trickle_in_are_ended():
-    parts = [part for _ in range(100) for part in (b"HTTP/1.1 200 OK\r\nX: y"[:1], 0.05)]
+    head = b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1000
+    parts = [part for place in range(len(head)) for part in (head[place : place + 1], 0.05)]
     async with Upstream(answering(*parts)) as upstream:
         transport = Transport()
         started = time.monotonic()
-        with pytest.raises((httpx.ReadTimeout, httpx.RemoteProtocolError)):
+        with pytest.raises(httpx.ReadTimeout):
             await transport.handle_async_request(post(upstream, connect=0.2, first_byte=0.2))
-        assert time.monotonic() - started < 0.8
+        assert time.monotonic() - started < 10
         await transport.aclose()
 
 
@@ -67,7 +68,7 @@ async def test_no_connection_in_time():
         started = time.monotonic()
         with pytest.raises(httpx.ConnectTimeout):
             await transport.handle_async_request(post(port, connect=0.2))
-        assert time.monotonic() - started < 0.6
+        assert time.monotonic() - started < 4, "the kernel would try for two minutes, the default is 5 s"
         assert transport.stats() == {"in_use": 0, "idle": 0}
         await transport.aclose()
         for filler in fillers:
@@ -87,7 +88,7 @@ async def test_a_refused_connection():
 
 @on_both_loops
 @pytest.mark.parametrize("script", [hanging, answering(b"", close=True), answering(b"HTTP/1.1 200", close=True), None])
-async def test_a_key_in_the_url_shows_in_no_failure(script):
+async def test_x06_a_key_in_the_url_shows_in_no_failure(script):
     """X-06: one scheme puts the key into the query string, and engines put URLs into their messages."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -113,22 +114,22 @@ async def test_silence_in_a_stream_is_ended(monkeypatch):
         with pytest.raises(httpx.ReadTimeout):
             async for _ in answer.stream:
                 pass
-        assert 0.2 < time.monotonic() - started < 0.7
-        await closes_within(upstream, 0.25)
+        assert 0.2 < time.monotonic() - started < 10
+        await closes(upstream)
         await transport.aclose()
 
 
 @on_both_loops
 async def test_a_drip_does_not_go_on_for_ever(monkeypatch):
     monkeypatch.setattr(engine, "BACKSTOP", 0.1)
-    parts = [part for _ in range(100) for part in (b"1\r\n:\r\n", 0.03)]
+    parts = [part for _ in range(1000) for part in (b"1\r\n:\r\n", 0.03)]
     async with Upstream(answering(STREAM, *parts)) as upstream:
         transport = Transport()
         started = time.monotonic()
         with pytest.raises(httpx.ReadTimeout):
             async for _ in (await transport.handle_async_request(post(upstream, total=0.31, gap=1))).stream:
                 pass
-        assert time.monotonic() - started < 0.7
+        assert time.monotonic() - started < 10
         await transport.aclose()
 
 

@@ -11,7 +11,6 @@ from django.db import models
 
 from keys.models import ApiToken, Project, ProviderKey
 from keys.tokens import issue, mac, revoke
-from project.home import Home
 from routing import revisions
 from routing.build import BadSnapshot, build
 from routing.models import Route
@@ -24,9 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def panel(world: Any, tmp_path: Any, settings: Any) -> Any:
-    settings.HOME = Home(tmp_path)
-    settings.POLL_INTERVAL = 0.05
+def panel(world: Any, home: Any) -> Any:
     world.model("m", (world.account(keys=("sk-canary-000000000000", "sk-canary-111111111111")), "u"))
     world.plain = world.token()
     return world

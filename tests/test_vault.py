@@ -18,11 +18,13 @@ from keys.models import KeySet, ProviderKey
 from keys.pool import KeyPool
 from keys.sealing import Unsealable
 from keys.vault import BadKey
+from providers.config import together
 from providers.entries import AccountEntry, ProviderEntry, Timeouts, Variable
 from providers.hosts import BadUrl, UnfilledVariable
 from providers.models import Account, Provider
 from providers.secrets import Secret
 from routing.build import build
+from routing.loading import load_catalog
 
 CANARY = "sk-vault-canary-5b1f0c7e9a"
 
@@ -283,6 +285,31 @@ def test_the_admins_and_the_snapshots_idea_of_the_origin_are_one(layer):
     key_set = KeySet.objects.create(account=account, variables=own)
     frozen = origins.origin(*entries(template, families, variables=variables, defaults=defaults), own)
     assert vault.origin(key_set) == frozen == f"https://{layer}.p.example:443 https://{layer}.q.example:443"
+
+
+@pytest.mark.django_db
+def test_the_two_agree_on_every_key_set_of_the_catalog():
+    """As shipped, and with a value for each variable of each account."""
+    load_catalog()
+    asked = [name for row in Provider.objects.all() for name in (item["name"] for item in row.variables)]
+    filled = {name: f"https://{name}.example" if name.endswith("url") else "value" for name in asked}
+    seen: set[bool] = set()
+    for variables in ({}, filled):
+        with together():
+            for account in Account.objects.all():
+                account.variables = {**account.variables, **variables}
+                account.save(update_fields=["variables"])
+        entries = [entry for sets in build().key_sets.values() for entry in sets]
+        rows = KeySet.objects.select_related("account__provider").in_bulk()
+        assert len(entries) == len(rows) > 80
+        for entry in entries:
+            try:
+                bound = vault.origin(rows[entry.id])
+            except BadUrl:
+                bound = ""
+            assert entry.origin == bound, rows[entry.id]
+            seen.add(bool(bound))
+    assert seen == {True, False}
 
 
 # --- the type -------------------------------------------------------------------------------------------------------

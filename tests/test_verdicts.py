@@ -17,6 +17,7 @@ from providers.scrubbing import scrub
 from providers.secrets import Secret
 from providers.transport import BodyTooLarge, NoAddress, TlsFailed
 from providers.verdicts import judge, judge_event, of_exception, retry_after_of
+from tests.promises import within as in_time
 
 
 def error(**fields) -> bytes:
@@ -266,9 +267,10 @@ def test_no_long_piece_of_a_secret_is_left_in_base64(before, after, key):
 )
 @pytest.mark.parametrize("key", [KEY, KEY * 100])
 def test_hostile_escapes_cost_little(text, key):
-    start = time.perf_counter()
-    scrub(text, [Secret(key)])
-    assert time.perf_counter() - start < 0.1
+    for took in in_time(0.1):
+        start = time.process_time()
+        scrub(text, [Secret(key)])
+        took.append(time.process_time() - start)
 
 
 @pytest.mark.parametrize(
@@ -295,9 +297,10 @@ def test_codes_and_types_are_identifiers(value, shown):
 
 @pytest.mark.parametrize("text", ["a" * 50_000, "*" * 50_000, "eyJaaaaaaaa-" * 5_000, "sk-" * 9_000, "bearer " * 5_000])
 def test_hostile_texts_cost_little(text):
-    start = time.perf_counter()
-    scrub(text)
-    assert time.perf_counter() - start < 0.1
+    for took in in_time(0.1):
+        start = time.process_time()
+        scrub(text)
+        took.append(time.process_time() - start)
 
 
 def test_texts_are_bounded_and_hold_no_control_characters():

@@ -18,7 +18,7 @@ import django
 
 django.setup()
 
-from project.boot import serve_gateway  # noqa: E402
+from project.boot import serve_gateway  # noqa: E402 - Django must be set up first
 
 
 def main() -> None:

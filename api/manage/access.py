@@ -106,7 +106,14 @@ class RolePermission(BasePermission):
         return table is None or may(user, _VERBS.get(request.method or "", "delete"), table)
 
 
-class OneRevision:
+class ForRoles:
+    """Mixed into every view of /manage/: who comes in, and that the role decides. `table` is what the view shows."""
+
+    authentication_classes = WAYS_IN
+    permission_classes = (RolePermission,)
+
+
+class OneRevision(ForRoles):
     """Mixed into a generic view: a write is one revision of the caller, named in `x-jackfield-revision`."""
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from api.manage import serializers as forms
-from api.manage.access import WAYS_IN, OneRevision, RolePermission, Unservable
+from api.manage.access import ForRoles, OneRevision, Unservable
 from api.models import UsageRecord
 from keys.models import Project
 from providers.models import Account
@@ -31,11 +31,8 @@ PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 
 
-class Index(APIView):
+class Index(ForRoles, APIView):
     """What there is."""
-
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
 
     def get(self, request: Request) -> Response:
         names = ("models", "accounts", "projects", "revisions", "usage", "processes", "explain")
@@ -44,34 +41,26 @@ class Index(APIView):
 
 class Models(OneRevision, generics.ListCreateAPIView):
     table = PublicModel
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
     serializer_class = forms.ModelSerializer
     queryset = PublicModel.objects.prefetch_related("routes__account", "routes__key_set", "aliases").order_by("name")
 
 
 class OneModel(OneRevision, generics.RetrieveUpdateDestroyAPIView):
     table = PublicModel
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
     serializer_class = forms.ModelSerializer
     queryset = PublicModel.objects.prefetch_related("routes__account", "routes__key_set", "aliases")
     lookup_field = "name"
     http_method_names = ["get", "patch", "delete", "head", "options"]
 
 
-class Accounts(generics.ListAPIView):
+class Accounts(ForRoles, generics.ListAPIView):
     table = Account
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
     serializer_class = forms.AccountSerializer
     queryset = Account.objects.select_related("provider").order_by("name")
 
 
 class OneAccount(OneRevision, generics.RetrieveUpdateAPIView):
     table = Account
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
     serializer_class = forms.AccountSerializer
     queryset = Account.objects.select_related("provider")
     lookup_field = "name"
@@ -80,36 +69,28 @@ class OneAccount(OneRevision, generics.RetrieveUpdateAPIView):
 
 class Projects(OneRevision, generics.ListCreateAPIView):
     table = Project
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
     serializer_class = forms.ProjectSerializer
     queryset = Project.objects.select_related("preference").order_by("name")
 
 
 class OneProject(OneRevision, generics.RetrieveUpdateAPIView):
     table = Project
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
     serializer_class = forms.ProjectSerializer
     queryset = Project.objects.select_related("preference")
     lookup_field = "name"
     http_method_names = ["get", "patch", "head", "options"]
 
 
-class Revisions(APIView):
+class Revisions(ForRoles, APIView):
     table = Revision
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
 
     def get(self, request: Request) -> Response:
         rows = Revision.objects.defer("changes").order_by("-number")
         return page(request, rows, "number", lambda row: forms.RevisionSerializer(row).data)
 
 
-class OneRevisionOfMany(APIView):
+class OneRevisionOfMany(ForRoles, APIView):
     table = Revision
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
 
     def get(self, request: Request, number: int) -> Response:
         row = Revision.objects.filter(number=number).first()
@@ -120,10 +101,8 @@ class OneRevisionOfMany(APIView):
         return Response({**forms.RevisionSerializer(row).data, "changes": changes})
 
 
-class Usage(APIView):
+class Usage(ForRoles, APIView):
     table = UsageRecord
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
     filters = ("project", "model", "account", "outcome", "request_id")
 
     def get(self, request: Request) -> Response:
@@ -134,21 +113,17 @@ class Usage(APIView):
         return page(request, rows, "id", lambda row: forms.UsageSerializer(row).data)
 
 
-class Processes(APIView):
+class Processes(ForRoles, APIView):
     table = GatewayProcess
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
 
     def get(self, request: Request) -> Response:
         return Response(forms.ProcessSerializer(processes(), many=True).data)
 
 
-class Explain(APIView):
+class Explain(ForRoles, APIView):
     """How a name resolves for a project: every candidate, every one dropped, and why."""
 
     table = PublicModel
-    authentication_classes = WAYS_IN
-    permission_classes = (RolePermission,)
 
     def get(self, request: Request) -> Response:
         asked, project = request.query_params.get("model", ""), request.query_params.get("project", "")

@@ -49,7 +49,7 @@ class Plane:
         from routing.revisions import latest
         from routing.store import store
 
-        self.eventually(lambda: store.current.revision >= latest(), 5)
+        self.eventually(lambda: store.current.revision >= latest())
 
     def scenario(self, *names: str, public: str = "", **timeouts: float) -> str:
         """A public model whose routes lead to these scenarios, in this order."""
@@ -84,11 +84,12 @@ class Plane:
             rows = list(UsageRecord.objects.order_by("id"))
             return rows if len(rows) >= number else []
 
-        return self.eventually(enough, 3)
+        return self.eventually(enough)
 
 
-def forget_resting_keys() -> None:
-    """No key rests, here or in the Redis that processes share."""
+@pytest.fixture
+def rested() -> None:
+    """No key rests, here or in the Redis that processes share; before a gateway starts, whose task reads it there."""
     if settings.REDIS_URL:
         import redis
 
@@ -104,7 +105,6 @@ def plane(world: Any, gateway: Any, upstream: Upstream, eventually: Callable[...
 
     drain()
     UsageRecord.objects.all().delete()
-    forget_resting_keys()
     made = Plane(world, gateway, upstream, eventually)
     yield made
     made.client.close()
