@@ -8,12 +8,15 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from api.models import UsageRecord
+from api.models import FAILED, REFUSED, UsageRecord
 from project.panel import PanelChangeList, ReadOnlyPanel
 
+#: What is said of a request that was refused, by whose fault it was.
+REFUSALS: Final = {"caller": "refused", "policy": "refused (policy)"}
 #: Totals are of the newest rows of a selection, so that a page costs the same however many there are.
 MOST_SUMMED: Final = 20_000
 
@@ -25,10 +28,15 @@ class FaultFilter(admin.SimpleListFilter):
     parameter_name = "fault__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in ("caller", "policy", "upstream", "gateway")] + [("none", "none")]
+        groups = [("failed", "failed: upstream or gateway"), ("refused", "refused: caller or policy")]
+        return groups + [(name, name) for name in ("caller", "policy", "upstream", "gateway")] + [("none", "none")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
         value = self.value()
+        if value == "failed":
+            return queryset.filter(FAILED)
+        if value == "refused":
+            return queryset.filter(REFUSED)
         return queryset if value is None else queryset.filter(fault="" if value == "none" else value)
 
 
@@ -59,8 +67,50 @@ class UsageRecordAdmin(ReadOnlyPanel):
     list_before_template = "admin/api/usagerecord/totals.html"
     search_fields = ("=request_id", "=project", "=model", "=account", "=upstream_model", "=key_fingerprint")
     search_help_text = "Exact: request id, project, model, account, upstream model or key fingerprint"
+    list_per_page = 100
     paginator = InfinitePaginator
     show_full_result_count = False
+
+    fieldsets = (
+        (
+            "Request",
+            {
+                "fields": (
+                    "request_id",
+                    ("started_at", "revision"),
+                    ("project", "token_id"),
+                    ("endpoint", "dialect"),
+                    ("model", "stream"),
+                )
+            },
+        ),
+        (
+            "Answer",
+            {
+                "fields": (
+                    ("result", "status"),
+                    ("error_code", "fault"),
+                    ("served_model", "provider"),
+                    ("account", "upstream_model"),
+                    "key_fingerprint",
+                )
+            },
+        ),
+        (
+            "Tokens and cost",
+            {
+                "fields": (
+                    ("input_tokens", "output_tokens"),
+                    ("cache_read_tokens", "cache_write_tokens"),
+                    ("reasoning_tokens", "cost"),
+                )
+            },
+        ),
+        (
+            "Times and attempts",
+            {"fields": (("took", "first_byte"), ("connect", "resolve"), "tries")},
+        ),
+    )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
         return UsageChangeList
@@ -79,12 +129,18 @@ class UsageRecordAdmin(ReadOnlyPanel):
 
     @display(
         description="Result",
-        label={"served": "success", "failed": "danger", "cut by the upstream": "warning", "client left": "info"},
+        label={
+            **{"served": "success", "client left": "info", "refused (policy)": "warning"},
+            **{"failed": "danger", "cut by the upstream": "danger", "the gateway was killed": "danger"},
+        },
     )
     def result(self, row: UsageRecord) -> str:
+        """A refusal is no failure: nothing broke, the request was wrong or what it asked for is not set up."""
+        if row.outcome == UsageRecord.Outcome.ERROR and row.fault in REFUSALS:
+            return REFUSALS[row.fault]
         return row.get_outcome_display()
 
-    @display(description="Tokens in / out")
+    @display(description="Tokens")
     def tokens(self, row: UsageRecord) -> str:
         if row.input_tokens is None and row.output_tokens is None:
             return "-"
@@ -100,4 +156,32 @@ class UsageRecordAdmin(ReadOnlyPanel):
 
     @display(description="Total")
     def took(self, row: UsageRecord) -> str:
-        return "-" if row.total_us is None else f"{row.total_us / 1000:,.1f} ms"
+        return milliseconds(row.total_us)
+
+    @display(description="To the first byte")
+    def first_byte(self, row: UsageRecord) -> str:
+        return milliseconds(row.first_byte_us)
+
+    @display(description="To connect")
+    def connect(self, row: UsageRecord) -> str:
+        return milliseconds(row.connect_us)
+
+    @display(description="To find the route")
+    def resolve(self, row: UsageRecord) -> str:
+        return milliseconds(row.resolve_us)
+
+    @display(description="Attempts")
+    def tries(self, row: UsageRecord) -> str:
+        """Each call of an upstream in a line: whom, with which key, what came of it and when."""
+        return format_html_join("", "<div>{}</div>", ((_told(each),) for each in row.attempt_log)) or "none"
+
+
+def milliseconds(microseconds: int | None) -> str:
+    """A time as it is shown; unknown is a dash."""
+    return "-" if microseconds is None else f"{microseconds / 1000:,.1f} ms"
+
+
+def _told(attempt: dict[str, Any]) -> str:
+    key = f", key {attempt['key']}" if attempt.get("key") else ""
+    came = " ".join(str(attempt[name]) for name in ("status", "verdict") if attempt.get(name)) or "no answer"
+    return f"{attempt.get('account')} / {attempt.get('model')}{key}: {came}, {milliseconds(attempt.get('us'))}"

@@ -9,6 +9,7 @@ from django.db.models.signals import post_migrate
 
 class ApiConfig(AppConfig):
     name = "api"
+    verbose_name = "Usage"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 
 from api.usage import Outcome
@@ -46,6 +48,13 @@ class UsageRecord(models.Model):
 
     class Meta:
         ordering = ("-started_at", "-id")
+        verbose_name_plural = "usage"
 
     def __str__(self) -> str:
         return self.request_id
+
+
+#: Nothing failed here: the caller's mistake, or what it asked for is not set up or not allowed.
+REFUSED: Final = models.Q(fault__in=("caller", "policy"))
+#: What went wrong upstream or here.
+FAILED: Final = ~models.Q(outcome__in=(Outcome.OK, Outcome.CLIENT_GONE)) & ~REFUSED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,7 +11,9 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
@@ -45,16 +47,41 @@ class PreferenceInline(OneInline):
 
 @admin.register(Project)
 class ProjectAdmin(Panel):
-    list_display = ("name", "description", "default", "allowed", "live_tokens", "enabled", "last_change")
+    list_display = ("name", "description", "allowed", "preferred", "default", "live_tokens", "enabled", "last_change")
     list_filter = ("enabled",)
     search_fields = ("name", "description")
     ordering = ("name",)
     list_select_related = ("preference",)
     inlines = (PreferenceInline,)
+    readonly_fields = ("own_keys", "tokens_line")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Project | None = None) -> Any:
+        rows: tuple[Any, ...] = (("name", "enabled"), "description")
+        if obj is not None:
+            held = (("tokens_line", ApiToken), ("own_keys", KeySet))
+            rows += tuple(line for line, table in held if may(request.user, "view", table))
+        return ((None, {"fields": rows}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
         live = Q(tokens__revoked_at=None) & (Q(tokens__expires_at=None) | Q(tokens__expires_at__gt=timezone.now()))
         return super().get_queryset(request).annotate(tokens_live=Count("tokens", filter=live))  # type: ignore[no-any-return]
+
+    @display(description="Tokens")
+    def tokens_line(self, row: Any) -> str:
+        """How many are live, and the way to them."""
+        url = f"{reverse('admin:keys_apitoken_changelist')}?project__id__exact={row.pk}"
+        return format_html('{} live. <a class="jf-link" href="{}">Show its tokens</a>', row.tokens_live, url)
+
+    @display(description="Own keys")
+    def own_keys(self, row: Project) -> str:
+        """Key sets that serve this project only, before an account's shared ones."""
+        found = [str(each) for each in row.key_sets.select_related("account", "project")]
+        return ", ".join(found) or "none: the accounts' shared key sets serve it"
+
+    @display(description="Preferred")
+    def preferred(self, row: Project) -> str:
+        held = getattr(row, "preference", None)
+        return ", ".join(held.preferred) or "-" if held else "-"
 
     @display(description="Default model")
     def default(self, row: Project) -> str:
@@ -80,7 +107,7 @@ class KeySetAdmin(Panel):
     autocomplete_fields = ("account", "project")
     list_select_related = ("account", "project")
     fieldsets = (
-        (None, {"fields": (("account", "name"), "project", "env_pattern")}),
+        (None, {"fields": (("account", "name"), ("project", "env_pattern"))}),
         (
             "Origin",
             {
@@ -90,6 +117,13 @@ class KeySetAdmin(Panel):
             },
         ),
     )
+
+    labels: ClassVar[dict[str, str]] = {"env_pattern": "Variables called"}
+    hints: ClassVar[dict[str, str]] = {
+        "project": "Empty: it serves every project.",
+        "variables": "Laid over the account's, where one key has an endpoint of its own.",
+        "env_pattern": "How its variables begin, as AZURE_MYCELI_GPT5MINI_*.",
+    }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[KeySet]:
         return super().get_queryset(request).annotate(keys_held=Count("keys"))  # type: ignore[no-any-return]

@@ -5,4 +5,5 @@ from django.apps import AppConfig
 
 class KeysConfig(AppConfig):
     name = "keys"
+    verbose_name = "Projects and keys"
     default_auto_field = "django.db.models.BigAutoField"

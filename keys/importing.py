@@ -120,7 +120,7 @@ def _of_account(account: Account, environ: Mapping[str, str], report: ImportRepo
         credential=provider.credential,
         variables={item["name"]: tuple(item.get("env") or ()) for item in provider.variables},
     )
-    sets: list[KeySet] = account.shared_sets  # type: ignore[attr-defined]
+    sets: list[KeySet] = account.shared_sets  # type: ignore[attr-defined]  # prefetched
     for key_set in sets:
         key_set.account = account
     by_pattern = [(key_set, stem_of(key_set.env_pattern)) for key_set in sets if stem_of(key_set.env_pattern)]

@@ -154,6 +154,7 @@ class ApiToken(GuardedRow):
 
     class Meta:
         ordering = ("project", "-created_at")
+        verbose_name = "token"
 
     def __str__(self) -> str:
         return f"{self.project.name} ••••{self.last_four}"

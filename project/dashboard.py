@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from api.models import UsageRecord
+from api.models import FAILED, REFUSED, UsageRecord
 from keys import vault
 from keys.models import KeySet, ProviderKey
 from keys.pool import pool
@@ -25,9 +25,6 @@ from routing.standing import untouched, with_standing
 
 #: Longer lists end with "and n more".
 SHOWN: Final = 8
-_BAD: Final = ~Q(outcome__in=(UsageRecord.Outcome.OK, UsageRecord.Outcome.CLIENT_GONE))
-#: Nothing failed here: the caller asked for what is not there or not allowed.
-_REFUSED: Final = Q(fault__in=("caller", "policy"))
 
 _MENU: Final = (
     (
@@ -35,8 +32,8 @@ _MENU: Final = (
         (
             ("Public models", "routing_publicmodel", "conversion_path"),
             ("Routes", "routing_route", "route"),
-            ("Other names", "routing_alias", "alternate_email"),
-            ("Prefixes", "routing_prefixrule", "short_text"),
+            ("Aliases", "routing_alias", "alternate_email"),
+            ("Prefix rules", "routing_prefixrule", "short_text"),
         ),
     ),
     (
@@ -54,7 +51,6 @@ _MENU: Final = (
         (
             ("Projects", "keys_project", "apps"),
             ("Tokens", "keys_apitoken", "confirmation_number"),
-            ("Preferences", "routing_preference", "tune"),
             ("Usage", "api_usagerecord", "monitoring"),
         ),
     ),
@@ -72,8 +68,8 @@ _MENU: Final = (
 
 @dataclass(frozen=True)
 class Day:
-    """The last 24 hours. `refused` requests were their caller's mistake. `unpriced` ones reached an upstream and their
-    cost is unknown: they are not in `cost_micro`."""
+    """The last 24 hours. `refused` requests were wrong, or asked for what is not set up.
+    `unpriced` ones reached an upstream and their cost is unknown: they are not in `cost_micro`."""
 
     requests: int
     failed: int
@@ -179,8 +175,8 @@ def last_day() -> Day:
     since = timezone.now() - timedelta(hours=24)
     totals = UsageRecord.objects.filter(started_at__gte=since).aggregate(
         requests=Count("id"),
-        failed=Count("id", filter=_BAD & ~_REFUSED),
-        refused=Count("id", filter=_BAD & _REFUSED),
+        failed=Count("id", filter=FAILED),
+        refused=Count("id", filter=REFUSED),
         cost=Sum("cost_micro"),
         unpriced=Count("id", filter=Q(cost_micro=None, attempts__gt=0)),
     )
@@ -190,5 +186,7 @@ def last_day() -> Day:
 def _busiest() -> list[dict[str, Any]]:
     since = timezone.now() - timedelta(hours=24)
     rows = UsageRecord.objects.filter(started_at__gte=since).values("model", "account").order_by()
-    counted = rows.annotate(requests=Count("id"), failed=Count("id", filter=_BAD & ~_REFUSED)).order_by("-requests")
+    counted = rows.annotate(
+        requests=Count("id"), failed=Count("id", filter=FAILED), refused=Count("id", filter=REFUSED)
+    ).order_by("-requests", "model", "account")
     return [dict(row) for row in counted[:SHOWN]]

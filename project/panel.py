@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import messages
@@ -144,21 +144,28 @@ class Fields:
     """How the fields of our models become form fields, in pages and inlines alike."""
 
     #: JSON lists of plain texts, edited one per line.
-    lines: tuple[str, ...] = ()
+    lines: ClassVar[tuple[str, ...]] = ()
+    #: What a field is called, and what is said of it, where the column's name and help do not say it well.
+    labels: ClassVar[dict[str, str]] = {}
+    hints: ClassVar[dict[str, str]] = {}
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         if isinstance(db_field, models.JSONField):
             common: dict[str, Any] = {
                 "required": False,
-                "label": db_field.verbose_name.capitalize(),
-                "help_text": db_field.help_text,
+                "label": kwargs.get("label", db_field.verbose_name.capitalize()),
+                "help_text": kwargs.get("help_text", db_field.help_text),
             }
             if db_field.name in self.lines:
-                help_text = f"{db_field.help_text} One per line.".strip()
+                help_text = f"{common['help_text']} One per line.".strip()
                 return LinesField(**{**common, "help_text": help_text}, widget=UnfoldAdminTextareaWidget({"rows": 4}))
             shape = db_field.default if isinstance(db_field.default, type) else dict
             return ObjectField(**common, shape=shape, initial=shape)
         return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc, no-any-return]
+
+    def _words(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a form's making, with the labels and hints of this page: read-only fields have them too."""
+        return {"labels": self.labels or None, "help_texts": self.hints or None, **given}
 
 
 class PanelChangeList(ChangeList):
@@ -219,7 +226,7 @@ class Panel(Fields, ModelAdmin):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
+        form = super().get_form(request, obj, change=change, **self._words(kwargs))
         reasons: list[str] = getattr(request, _REFUSED, [])
         return _refusing(form, reasons) if reasons else form
 
@@ -271,6 +278,9 @@ class ReadOnlyPanel(Panel):
 
 class _Inline(Fields):
     """What inlines share: no links to other pages inside, which would lose what was typed."""
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        return super().get_formset(request, obj, **self._words(kwargs))  # type: ignore[misc]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

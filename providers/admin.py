@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -15,7 +15,14 @@ from unfold.decorators import display
 from keys.models import KeySet, ProviderKey
 from keys.roles import may
 from project.panel import Panel
-from providers.columns import FamilyField, valid_base_url, valid_families, valid_timeouts, valid_variables
+from providers.columns import (
+    CredentialField,
+    FamilyField,
+    valid_base_url,
+    valid_families,
+    valid_timeouts,
+    valid_variables,
+)
 from providers.families import FAMILIES
 from providers.models import Account, CatalogModel, Provider
 from routing.models import Route
@@ -23,6 +30,11 @@ from routing.models import Route
 ORIGIN_WARNING = (
     "These fields say where this account's keys are sent. Every key is sealed to its origin: after a change of the "
     "origin the keys of the account cannot be used until a security admin enters them again."
+)
+PROVIDER_WARNING = (
+    "These fields say where the keys of this provider's accounts are sent, unless an account says otherwise. Every key "
+    "is sealed to its origin: after a change of the origin those keys cannot be used until a security admin enters "
+    "them again."
 )
 
 
@@ -38,13 +50,35 @@ class ProviderAdmin(Panel):
         (
             "Where and how",
             {
-                "description": ORIGIN_WARNING,
-                "fields": ("family", "base_url", "families", "variables", ("credential", "credential_name"), "keyless"),
+                "description": PROVIDER_WARNING,
+                "fields": (
+                    ("family", "base_url"),
+                    ("credential", "credential_name"),
+                    "keyless",
+                    "variables",
+                    "families",
+                ),
             },
         ),
         ("Keys from the environment", {"fields": ("env_keys", "env_prefix")}),
         ("Facts", {"fields": ("aliases", "capabilities", "quirks", ("deferred_to", "deferred_reason"))}),
     )
+    labels: ClassVar[dict[str, str]] = {
+        "base_url": "Base URL",
+        "families": "Other families",
+        "credential_name": "Name of it",
+        "keyless": "Needs no key",
+        "env_keys": "Key variables",
+        "env_prefix": "Stem",
+    }
+    hints: ClassVar[dict[str, str]] = {
+        "families": 'Each with its base URL: {"anthropic-messages": "https://…"}.',
+        "credential_name": "Of the header or query parameter, if it is not the usual one.",
+        "keyless": "A request goes out also when the account has no key.",
+        "aliases": "Other ids that mean it.",
+        "capabilities": "As the catalog tells them.",
+        "quirks": "Switches of all its routes, as {'search': true}.",
+    }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
         return super().get_queryset(request).annotate(accounts_held=Count("accounts"))  # type: ignore[no-any-return]
@@ -54,10 +88,11 @@ class ProviderAdmin(Panel):
         if field is None:
             return None
         if db_field.name == "base_url":
-            field.label = "Base URL"
             field.validators.append(valid_base_url)
         if db_field.name == "families":
             field.validators.append(valid_families)
+        if db_field.name == "credential":
+            return CredentialField(label=field.label, help_text=field.help_text, initial=field.initial)
         return _family(field) if db_field.name == "family" else field
 
     @display(description="Accounts", ordering="accounts_held")
@@ -81,15 +116,22 @@ class AccountAdmin(Panel):
     list_select_related = ("provider",)
     readonly_fields = ("keys", "keys_to_add")
     fieldsets = (
-        (None, {"fields": ("name", "enabled", "timeouts")}),
+        (None, {"fields": (("name", "enabled"), "timeouts")}),
         (
             "Origin",
             {
                 "description": ORIGIN_WARNING,
-                "fields": ("provider", "base_url", "variables", "family", "private_network", "env_pattern"),
+                "fields": (("provider", "family"), "base_url", "variables", "private_network", "env_pattern"),
             },
         ),
     )
+    labels: ClassVar[dict[str, str]] = {"base_url": "Base URL", "env_pattern": "Variables called"}
+    hints: ClassVar[dict[str, str]] = {
+        "family": "Only if this account speaks another API than its provider.",
+        "timeouts": 'Seconds of connect, first_byte, gap and total, as {"total": 60}. Empty: the usual ones.',
+        "variables": 'What the provider\'s URL and credential need, as {"region": "eu-west-1"}.',
+        "env_pattern": "How its variables begin, as AWS_*: said where a key is missing.",
+    }
 
     def get_ordering(self, request: HttpRequest) -> Any:
         """Those in use first."""
@@ -109,13 +151,12 @@ class AccountAdmin(Panel):
         if field is None:
             return None
         if db_field.name == "base_url":
-            field.label = "Base URL"
             field.validators.append(valid_base_url)
         if db_field.name == "timeouts":
             field.validators.append(valid_timeouts)
         if db_field.name == "variables":
             field.validators.append(valid_variables)
-        return _family(field) if db_field.name == "family" else field
+        return _family(field, empty="as its provider") if db_field.name == "family" else field
 
     def get_fieldsets(self, request: HttpRequest, obj: Account | None = None) -> Any:
         first, *others = super().get_fieldsets(request, obj)
@@ -166,18 +207,40 @@ class CatalogModelAdmin(Panel):
     autocomplete_fields = ("provider",)
     list_select_related = ("provider",)
     lines = ("input_modalities", "output_modalities", "aliases")
+    labels: ClassVar[dict[str, str]] = {
+        "model": "Upstream model",
+        "context": "Context, tokens",
+        "max_output": "Most output, tokens",
+        "price_input": "Input",
+        "price_output": "Output",
+        "price_cache_read": "Cache read",
+        "price_cache_write": "Cache write",
+        "input_modalities": "Takes",
+        "output_modalities": "Gives",
+    }
+    hints: ClassVar[dict[str, str]] = {
+        "family": "Only if this model speaks another API than its provider.",
+        "kind": "chat, image, video, speech, transcription, embedding, …",
+        "input_modalities": "As text, image, audio.",
+        "output_modalities": "As text, image, audio.",
+    }
     fieldsets = (
         (None, {"fields": (("provider", "model"), ("name", "kind"), "family")}),
         ("Limits and abilities", {"fields": (("context", "max_output"), ("tools", "reasoning", "structured_output"))}),
         (
             "Prices",
             {
-                "description": "Millionths of a US dollar per million tokens. Empty is unknown, 0 is free.",
+                "description": "Millionths of a US dollar per million tokens: 150000 is $0.15. Empty is unknown, "
+                "0 is free.",
                 "fields": (("price_input", "price_output"), ("price_cache_read", "price_cache_write")),
             },
         ),
         ("More", {"fields": ("input_modalities", "output_modalities", "aliases", ("as_of", "source"))}),
     )
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        return _family(field, empty="as its provider") if db_field.name == "family" and field else field
 
     @display(description="Provider", ordering="provider__slug")
     def provider_name(self, row: CatalogModel) -> str:
@@ -203,12 +266,5 @@ def dollars(micro: int | None) -> str:
     return "unknown" if micro is None else f"{micro / 1_000_000:,.4f}".rstrip("0").rstrip(".")
 
 
-def _family(field: forms.Field) -> forms.Field:
-    return FamilyField(
-        required=field.required,
-        label=field.label,
-        help_text=field.help_text,
-        widget=field.widget,
-        initial=field.initial,
-        max_length=40,
-    )
+def _family(field: forms.Field, **given: Any) -> forms.Field:
+    return FamilyField(required=field.required, label=field.label, help_text=field.help_text, **given)

@@ -5,4 +5,5 @@ from django.apps import AppConfig
 
 class ProvidersConfig(AppConfig):
     name = "providers"
+    verbose_name = "Upstream"
     default_auto_field = "django.db.models.BigAutoField"

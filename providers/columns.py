@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from providers.credentials import SCHEMES
 from providers.entries import Timeouts
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, check_template
 
+#: How each scheme puts a key on a request.
+_PUT_ON: Final = {
+    "bearer": "Authorization: Bearer …",
+    "header": "a header of its own",
+    "query": "a query parameter",
+    "none": "nothing is sent",
+}
+_UNSET: Final = "---------"
 
-class FamilyField(forms.CharField):
+
+class KnownField(forms.ChoiceField):
+    """One of the names we know. No choice comes first: a stored name that is not known is not taken for another."""
+
+    def __init__(self, known: Iterable[tuple[str, str]], *, empty: str = _UNSET, **given: Any) -> None:
+        super().__init__(choices=[("", empty), *known], widget=UnfoldAdminSelectWidget, **given)
+
+
+class FamilyField(KnownField):
     """The name of a known family."""
 
-    def validate(self, value: str) -> None:
-        super().validate(value)
-        if value and value not in FAMILIES:
-            raise ValidationError(f"There is no family of this name. Known: {', '.join(sorted(FAMILIES))}.")
+    def __init__(self, **given: Any) -> None:
+        known = [(name, name if family.is_served else f"{name} (not served yet)") for name, family in FAMILIES.items()]
+        super().__init__(known, **given)
+
+
+class CredentialField(KnownField):
+    """The name of a known way to put a key on a request."""
+
+    def __init__(self, **given: Any) -> None:
+        meant = {name: _PUT_ON.get(name, "") if signer else "cannot be signed yet" for name, signer in SCHEMES.items()}
+        super().__init__([(name, f"{name} ({text})" if text else name) for name, text in meant.items()], **given)
 
 
 def valid_timeouts(value: dict[str, Any]) -> None:

@@ -99,6 +99,7 @@ class CatalogModel(ConfigRow):
 
     class Meta:
         ordering = ("provider", "model")
+        verbose_name = verbose_name_plural = "model facts"
         constraints = [models.UniqueConstraint(fields=["provider", "model"], name="one_fact_row_per_model")]
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -34,6 +34,10 @@ class RouteInline(PanelInline):
     autocomplete_fields = ("account", "key_set")
     ordering = ("priority", "pk")
 
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        """A new model starts with a line for its route, which may stay empty."""
+        return 1 if obj is None else 0
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
         return super().get_queryset(request).select_related("account", "key_set__account", "key_set__project", "model")  # type: ignore[no-any-return]
 
@@ -42,8 +46,6 @@ class AliasInline(PanelInline):
     model = Alias
     form = AliasForm
     fields = ("name",)
-    verbose_name = "other name"
-    verbose_name_plural = "Other names"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
         return super().get_queryset(request).select_related("model")  # type: ignore[no-any-return]
@@ -223,7 +225,7 @@ class RouteAdmin(Panel):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name == "family" and field:
-            return FamilyField(required=False, help_text=field.help_text, widget=field.widget)
+            return FamilyField(required=False, help_text=field.help_text, empty="as its account")
         return field
 
     @display(description="Public model", ordering="model__name")
@@ -238,6 +240,7 @@ class RouteAdmin(Panel):
 @admin.register(Alias)
 class AliasAdmin(Panel):
     form = AliasForm
+    labels: ClassVar[dict[str, str]] = {"model": "Public model"}
     list_display = ("name", "model_name", "last_change")
     search_fields = ("name", "model__name")
     autocomplete_fields = ("model",)
@@ -255,6 +258,10 @@ class PrefixRuleAdmin(Panel):
     search_fields = ("prefix", "provider__slug")
     autocomplete_fields = ("provider",)
     list_select_related = ("provider",)
+    hints: ClassVar[dict[str, str]] = {
+        "prefix": "Names that start so go to the provider. The longest match wins, case counts.",
+        "strip": "Take the prefix off before the request is forwarded.",
+    }
 
     @display(description="Provider", ordering="provider__slug")
     def provider_slug(self, row: PrefixRule) -> str:
@@ -294,11 +301,14 @@ class RevisionChangeList(PanelChangeList):
 
 @admin.register(Revision)
 class RevisionAdmin(ReadOnlyPanel):
-    list_display = ("number", "at", "author_name", "note", "summary")
+    list_display = ("shown", "at", "author_name", "summary", "note")
+    ordering = ("-number",)
     list_filter = ("author_name",)
     search_fields = ("author_name", "note")
     date_hierarchy = None
-    fields = ("number", "at", "author_name", "note")
+    fields = (("number", "at"), ("author_name", "note"))
+    labels: ClassVar[dict[str, str]] = {"author_name": "Who", "number": "Revision", "at": "When"}
+    hints: ClassVar[dict[str, str]] = {"author_name": ""}
     change_form_template = "admin/routing/revision/change_form.html"
 
     def change_view(
@@ -310,6 +320,10 @@ class RevisionAdmin(ReadOnlyPanel):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
         return RevisionChangeList
+
+    @display(description="Revision", ordering="number")
+    def shown(self, row: Revision) -> str:
+        return f"r{row.number}"
 
     @display(description="What")
     def summary(self, row: Any) -> str:

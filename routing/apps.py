@@ -5,6 +5,7 @@ from django.apps import AppConfig
 
 class RoutingConfig(AppConfig):
     name = "routing"
+    verbose_name = "Patch panel"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

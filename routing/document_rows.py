@@ -230,7 +230,7 @@ class Writer:
             if not same:
                 left.append((values, place))
                 continue
-            best = max(same, key=lambda row, values=values: _likeness(row, values))  # type: ignore[misc]
+            best = max(same, key=lambda row, values=values: _likeness(row, values))  # type: ignore[misc]  # not inferred
             stored.remove(best)
             pairs.append((best, values, place))
         for values, place in left:

@@ -59,6 +59,12 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Route
         fields = ("account", "upstream_model", "key_set", "family", "priority", "weight", "enabled", "quirks")
+        labels = {"model": "Public model", "infra": "Served by"}
+        help_texts = {
+            "family": "Only if this route speaks another API than its account.",
+            "priority": "Lower numbers are tried first.",
+            "weight": "Routes of one priority share the requests by weight.",
+        }
 
     def clean(self) -> dict[str, Any]:
         found: dict[str, Any] = super().clean() or self.cleaned_data
@@ -94,6 +100,8 @@ class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Preference
         fields = ("project", "default_model", "preferred", "allow")
+        labels = {"preferred": "Preferred models", "allow": "Allowlist"}
+        help_texts = {"default_model": "Of a request that names no model, and of auto where nothing is preferred."}
 
     def clean_default_model(self) -> str:
         return _model_names([self.cleaned_data["default_model"]])[0]

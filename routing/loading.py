@@ -209,7 +209,7 @@ class _Load:
             for name, value in write.wanted.values.items():
                 self._set(write.table, row, name, value)
             if write.table.remembers:
-                row.catalog = write.wanted.values  # type: ignore[attr-defined]
+                row.catalog = write.wanted.values  # type: ignore[attr-defined]  # each table here has it
             rows.append(row)
             self.rows[write.table.name][write.wanted.key] = row
         insert(change, rows)

@@ -129,9 +129,10 @@ class Preference(ConfigRow):
 
     class Meta:
         ordering = ("project",)
+        verbose_name, verbose_name_plural = "preferences of project", "preferences"
 
     def __str__(self) -> str:
-        return f"preferences of {self.project.name}"
+        return self.project.name
 
 
 class Head(models.Model):

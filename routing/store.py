@@ -28,8 +28,9 @@ from keys import ring as rings
 from keys.pool import pool
 from keys.ring import BadRing, UnknownKey
 from routing import tables
+from routing.breath import breathing, undisturbed
 from routing.build import BadSnapshot, build, patch
-from routing.pacing import breathing, no_pace, undisturbed
+from routing.pacing import no_pace
 from routing.presence import forget, show
 from routing.revisions import published
 from routing.shelf import NoCopy, Shelf

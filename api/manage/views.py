@@ -20,10 +20,10 @@ from api.models import UsageRecord
 from keys.models import Project
 from providers.models import Account
 from routing import history
+from routing.breath import breathing
 from routing.build import BadSnapshot, build
 from routing.explain import UnknownProject, explain
 from routing.models import GatewayProcess, PublicModel, Revision
-from routing.pacing import breathing
 from routing.presence import processes
 from routing.store import store
 
