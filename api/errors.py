@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rest_framework.exceptions import APIException
 
-from providers.dialects.registry import DIALECTS
+from providers.dialects.registry import CLIENTS
 from providers.families import OPENAI_CHAT
 
 #: Text of an upstream that is shown to a client is cut here (R-LOG-02).
@@ -117,6 +117,12 @@ class Fault(Enum):
     )
     INVALID_PARAMETER = _caller(
         "invalid_parameter", 400, "A parameter has a value of the wrong kind.", "See `param` in the error."
+    )
+    UNSUPPORTED = _caller(
+        "unsupported_parameter",
+        400,
+        "The model's provider cannot do what the request asks for.",
+        "Leave it out, or name another model.",
     )
     MODEL_REQUIRED = _caller("model_required", 400, "The request names no model.", "Set `model`.")
     MODEL_NOT_FOUND = _caller(
@@ -349,11 +355,11 @@ class ApiError(APIException):
 
     def body(self, dialect: str = OPENAI_CHAT) -> bytes:
         """As the client's dialect says it; a refusal before any endpoint is in OpenAI's words."""
-        return DIALECTS[dialect].envelope(self.as_object())
+        return CLIENTS[dialect].envelope(self.as_object())
 
     def event(self, dialect: str = OPENAI_CHAT) -> bytes:
         """The same as an event of a stream that has begun."""
-        return DIALECTS[dialect].event(self.as_object())
+        return CLIENTS[dialect].event(self.as_object())
 
 
 def _cut(value: Any) -> Any:

@@ -23,8 +23,8 @@ from django.http import HttpResponseBase
 
 from api import identity
 from api.answer import JSON, Answer, EventStream
-from api.body import refuse_lookalikes
 from api.errors import BY_CODE, ApiError, Fault
+from api.lanes import Asked
 from api.leasing import keys_for, no_key, why_unavailable
 from api.naming import plan_for
 from api.relay import CLOCKS_DIFFER, Broken, Pump, read_some
@@ -35,13 +35,13 @@ from keys.pool import Lease, pool
 from keys.sealing import Unsealable
 from providers import transport
 from providers.credentials import CannotSign, sign
-from providers.dialects.jsonio import BadBody, Fields, quote, read_object
-from providers.dialects.registry import DIALECTS
+from providers.dialects.canon import BadAnswer
+from providers.dialects.jsonio import BadBody
 from providers.dialects.sse import EventTooLong
 from providers.dialects.usage import Usage
 from providers.exchange import Call, CallClock, Outgoing
 from providers.families import FAMILIES
-from providers.hosts import BadUrl, UnfilledVariable, base_url, chat_url
+from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url
 from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
 from routing.latency import latencies
@@ -51,29 +51,22 @@ MOST_CANDIDATES: Final = 3
 #: Bytes of an error's body that are read; those of an answer are the transport's to limit.
 MOST_ERROR: Final = 1024 * 1024
 
-_OPTIONS: Final = frozenset(("include_usage",))
 _STATUS_FAULTS: Final = {429: Fault.RATE_LIMITED, 401: Fault.UPSTREAM_AUTH, 503: Fault.UPSTREAM_OVERLOADED}
 
 
-async def chat(trip: Trip, fields: Fields) -> HttpResponseBase:
-    """Answer one chat completion, in the trip's dialect. Raises ApiError; closes the trip unless it raises."""
-    return await _Forward(trip, fields).run()
+async def chat(trip: Trip, asked: Asked) -> HttpResponseBase:
+    """Answer one request, in its client's dialect. Raises ApiError; closes the trip unless it raises."""
+    return await _Forward(trip, asked).run()
 
 
 class _Forward:
     """One request's attempts."""
 
-    __slots__ = ("asked_usage", "dialect", "due", "error", "fields", "options", "plan", "stream", "trip", "usage")
+    __slots__ = ("asked", "due", "error", "plan", "trip", "usage")
 
-    def __init__(self, trip: Trip, fields: Fields) -> None:
+    def __init__(self, trip: Trip, asked: Asked) -> None:
         self.trip = trip
-        self.fields = fields
-        #: the client's, and of every family that is asked
-        self.dialect = DIALECTS[trip.row.dialect]
-        self.stream = _flag(fields, "stream")
-        self.asked_usage = False
-        #: what `stream_options` becomes; None: it stays as it came
-        self.options: bytes | None = None
+        self.asked = asked
         #: the answer so far: the error of the last attempt, or why there was none
         self.error: ApiError | None = None
         self.due = 0.0
@@ -85,8 +78,6 @@ class _Forward:
         row = trip.row
         self.plan = self._resolve()
         row.resolve_us = microseconds(trip.started)
-        if self.stream and self.dialect.stream_options:
-            self._read_stream_options()
         called = 0
         now = asyncio.get_running_loop().time()
         for candidate in self.plan.candidates:
@@ -108,41 +99,19 @@ class _Forward:
         trip = self.trip
         assert trip.snapshot is not None
         assert trip.project is not None
-        asked = self.fields.text("model")
-        if asked is None:
-            if self.fields.get("model") not in (None, b"null"):
-                raise ApiError(Fault.INVALID_PARAMETER, "`model` must be a string.", param="model")
-            asked = ""
-        asked = asked.strip()
+        asked = self.asked.model
         trip.row.model = asked[:191]
-        trip.row.stream = self.stream
+        trip.row.stream = self.asked.stream
         return plan_for(
             trip.snapshot,
             trip.project.id,
             asked,
-            self.dialect.name,
+            self.asked.dialect,
             draw=random.random(),  # noqa: S311 - spreads load
             # Otherwise the candidates without a key are passed over when their turn comes.
             available=partial(why_unavailable, trip) if asked in ("", AUTO) else None,
             latency=latencies.of,
         )
-
-    def _read_stream_options(self) -> None:
-        """Metering needs the usage of a stream: ask for it, and remember whether the client did."""
-        raw = self.fields.get("stream_options")
-        if raw is None or raw == b"null":
-            self.options = b'{"include_usage":true}'
-            return
-        try:
-            options = read_object(raw)
-        except BadBody:
-            raise ApiError(
-                Fault.INVALID_PARAMETER, "`stream_options` must be an object.", param="stream_options"
-            ) from None
-        refuse_lookalikes(options, _OPTIONS)
-        self.asked_usage = options.flag("include_usage") is True
-        if not self.asked_usage:
-            self.options = options.replace("include_usage", b"true")
 
     # --- one candidate ----------------------------------------------------------------------------------------------
 
@@ -154,12 +123,12 @@ class _Forward:
         except ApiError as refusal:
             self._refuse(refusal)
             return None
-        if not FAMILIES[candidate.family].speaks(self.dialect.name):
+        if not FAMILIES[candidate.family].is_served:
             self._refuse(
                 ApiError(
                     Fault.FAMILY_NOT_SERVED,
                     f"'{candidate.public_name}' is served by an API of the family '{candidate.family}', "
-                    "which this endpoint cannot speak yet.",
+                    "which cannot be spoken yet.",
                 )
             )
             return None
@@ -207,7 +176,7 @@ class _Forward:
         row.upstream_model, row.served_model = candidate.upstream_model, candidate.public_name
         row.key_fingerprint = lease.key.fingerprint if lease is not None else ""
         trip.facts = candidate.facts
-        stream = self.stream and provider.streaming
+        stream = self.asked.stream and provider.streaming
         clock = CallClock()
         try:
             request = self._encode(candidate, lease, stream, clock)
@@ -215,6 +184,11 @@ class _Forward:
             fault = Fault.VARIABLE_MISSING if isinstance(problem, UnfilledVariable) else Fault.BAD_ACCOUNT
             self._refuse(ApiError(fault, f"Account '{account.name}': {problem}."))
             return Verdict("next_candidate", fault.code, fault.status)
+        except ApiError as refusal:
+            if refusal.fault is not Fault.UNSUPPORTED:
+                raise
+            self._refuse(refusal)  # what this upstream cannot be asked, another one may
+            return Verdict("next_candidate", refusal.fault.code, refusal.status_code)
         row.attempts += 1
         attempt = Attempt(account.name, candidate.upstream_model, row.key_fingerprint)
         row.attempt_log.append(attempt)
@@ -225,7 +199,7 @@ class _Forward:
         attempt.us = microseconds(start)
         if isinstance(outcome, Verdict):
             attempt.verdict = outcome.code
-            self.error = _error_of(outcome, candidate)
+            self.error = _error_of(outcome, candidate, self.asked.dialect)
             self.error.final = outcome.kind == "final"
             return outcome
         to_first_byte = (row.first_byte_us or 0) - microseconds(trip.arrived, start)
@@ -266,23 +240,18 @@ class _Forward:
                 outcome = await self._open_stream(candidate, lease, response, secrets)
                 relayed = isinstance(outcome, EventStream)
                 return outcome
-            return await self._read_answer(response, secrets)
+            return await self._read_answer(candidate, response, secrets)
         finally:
             if not relayed:
                 await response.aclose()
 
     def _encode(self, candidate: Candidate, lease: Lease | None, stream: bool, clock: CallClock) -> Outgoing:
-        """The request for the upstream: the client's bytes with the model, and what streaming needs, replaced."""
-        fields, account, provider = self.fields, candidate.account, candidate.provider
-        fields.restore()
-        fields.set("model", quote(candidate.upstream_model))
-        if self.stream:
-            if not stream:
-                fields.set("stream", b"false")
-                fields.remove("stream_options")
-            elif self.options is not None and candidate.quirks.get("stream_usage") is not False:
-                fields.set("stream_options", self.options)
-        url = self._url(candidate, lease)
+        """The request for the upstream, signed. Raises BadUrl, CannotSign, ApiError."""
+        account, provider = candidate.account, candidate.provider
+        model = candidate.upstream_model.removeprefix(candidate.quirks.get("strip_model_prefix") or "")
+        told = self.asked.told(candidate, model, stream)
+        self.trip.dropped = told.dropped if stream is self.asked.stream else ("stream", *told.dropped)
+        url = call_url(self._base(candidate, lease), candidate.family, model, stream)
         if lease is not None and not allows(lease.key_set.origin, url):
             raise BadUrl("the route's address is not one that the account's keys were sealed for")
         headers = [
@@ -291,26 +260,29 @@ class _Forward:
             ("user-agent", "jackfield"),
             ("x-request-id", self.trip.row.request_id),
             ("via", identity.via()),
+            *told.headers,
         ]
         secret: Secret | None = lease.secret if lease is not None else None
         url = sign(provider, headers, url, secret)
         call = Call(account.private_network, account.timeouts, clock)
-        return Outgoing("POST", url, headers, fields.body(), call)
+        return Outgoing("POST", url, headers, told.body, call)
 
-    def _url(self, candidate: Candidate, lease: Lease | None) -> str:
-        """Where the request goes; made once per snapshot. Raises BadUrl."""
+    def _base(self, candidate: Candidate, lease: Lease | None) -> str:
+        """Below which URL the request goes; made once per snapshot. Raises BadUrl."""
         assert self.trip.snapshot is not None
         memo = self.trip.snapshot.memo
         key_set = lease.key_set if lease is not None else None
-        known = ("chat-url", candidate.account.id, key_set.id if key_set is not None else None, candidate.family)
+        location = candidate.quirks.get("location") or ""
+        known = ("base", candidate.account.id, key_set.id if key_set is not None else None, candidate.family, location)
         url: str | None = memo.get(known)
         if url is None:
             variables = key_set.variables if key_set is not None else {}
-            base = base_url(candidate.provider, candidate.account, variables, candidate.family)
-            url = memo[known] = chat_url(base, candidate.family)
+            url = memo[known] = base_url(candidate.provider, candidate.account, variables, candidate.family, location)
         return url
 
-    async def _read_answer(self, response: httpx.Response, secrets: tuple[Secret, ...]) -> HttpResponseBase | Verdict:
+    async def _read_answer(
+        self, candidate: Candidate, response: httpx.Response, secrets: tuple[Secret, ...]
+    ) -> HttpResponseBase | Verdict:
         """A whole answer: judged, spliced, ready to be journalled and sent."""
         trip = self.trip
         row = trip.row
@@ -321,11 +293,9 @@ class _Forward:
         if verdict.kind != "deliver":
             return verdict
         try:
-            body, self.usage = self.dialect.splice(body, self._public_name())
-        except BadBody:
+            body, self.usage = self.asked.answer(body, candidate.family, self._public_name())
+        except (BadBody, BadAnswer):
             raise Broken(Fault.BAD_ANSWER) from None
-        if self.stream:
-            trip.dropped = ("stream",)
         return Answer(body, [JSON, *trip.headers()], status)
 
     async def _open_stream(
@@ -334,12 +304,13 @@ class _Forward:
         """A stream whose first event has been judged; its headers are not sent before that."""
         trip = self.trip
         row = trip.row
-        tap = self.dialect.tap(self._public_name(), self.asked_usage)
-        place = (candidate.account.id, self._url(candidate, lease), candidate.upstream_model)
-        needs_usage = self.dialect.stream_options and candidate.quirks.get("stream_usage") is not False
+        tap = self.asked.tap(candidate.family, self._public_name())
+        place = (candidate.account.id, self._base(candidate, lease), candidate.upstream_model)
+        needs_usage = self.asked.usage_is_asked(candidate)
         pump = Pump(
             response,
-            self.dialect,
+            self.asked,
+            candidate.family,
             tap,
             candidate.account.timeouts,
             self.due,
@@ -357,23 +328,17 @@ class _Forward:
 
     def _public_name(self) -> str:
         """The model in the answer: the name that was asked for; what `auto` chose, where none was."""
-        asked = self.trip.row.model
+        asked = self.asked.model
         return self.plan.public_name if asked in ("", AUTO) else asked
-
-
-def _flag(fields: Fields, name: str) -> bool:
-    value = fields.flag(name)
-    if value is None and fields.get(name) not in (None, b"null"):
-        raise ApiError(Fault.INVALID_PARAMETER, f"`{name}` must be true or false.", param=name)
-    return value is True
 
 
 def _verdict(fault: Fault, kind: Literal["next_candidate", "final"] = "next_candidate") -> Verdict:
     return Verdict(kind, fault.code, fault.status, fault.value.text)
 
 
-def _error_of(verdict: Verdict, candidate: Candidate) -> ApiError:
-    """What the client gets if this was the last attempt.
+def _error_of(verdict: Verdict, candidate: Candidate, dialect: str) -> ApiError:
+    """What the client gets if this was the last attempt. The upstream's own words for its kind of error are passed on
+    to a client of the same dialect only.
 
     Where an upstream refused our key or does not know the model we asked for, its own words read as if the caller's
     token or model name were wrong: a sentence says whose they are.
@@ -387,4 +352,5 @@ def _error_of(verdict: Verdict, candidate: Candidate) -> ApiError:
     headers: dict[str, str] = {}
     if verdict.retry_after is not None:
         headers["retry-after"] = str(math.ceil(verdict.retry_after))
-    return ApiError(fault, message, status=verdict.status, headers=headers, error=verdict.error)
+    error = verdict.error if FAMILIES[candidate.family].speaks(dialect) else None
+    return ApiError(fault, message, status=verdict.status, headers=headers, error=error)

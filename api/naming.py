@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from api.errors import BY_CODE, ApiError, Fault
-from providers.families import family_of
 from routing.resolve import AUTO, Plan, Unresolved, resolve, unknown_model
 from routing.snapshot import Snapshot
 
@@ -17,7 +16,7 @@ from routing.snapshot import Snapshot
 def plan_for(snapshot: Snapshot, project_id: int, name: str, dialect: str, **options: Any) -> Plan:
     """`resolve` for an endpoint of this dialect; `options` are its other arguments. Raises ApiError."""
     try:
-        return resolve(snapshot, project_id, name, endpoint_family=family_of(dialect), **options)
+        return resolve(snapshot, project_id, name, dialect=dialect, **options)
     except Unresolved as problem:
         raise refused(problem, name) from None
 

@@ -15,10 +15,11 @@ import httpx
 
 from api.cutting import open_streams
 from api.errors import BY_CODE, ApiError, Fault
+from api.lanes import Asked
 from api.trip import Trip
 from api.usage import Outcome
-from providers.dialects.dialect import Dialect, Tap
-from providers.dialects.sse import Event, EventTooLong, Splitter
+from providers.dialects.dialect import Tap
+from providers.dialects.sse import Event, EventTooLong
 from providers.entries import Timeouts
 from providers.secrets import Secret
 from providers.verdicts import judge_event, of_exception
@@ -94,7 +95,8 @@ class Pump:
     def __init__(
         self,
         response: httpx.Response,
-        dialect: Dialect,
+        asked: Asked,
+        family: str,
         tap: Tap,
         timeouts: Timeouts,
         total_due: float,
@@ -104,14 +106,14 @@ class Pump:
         needs_usage: bool,
     ) -> None:
         self.response = response
-        self.dialect = dialect
+        self._dialect = asked.dialect
         self.tap = tap
         self.secrets = secrets
         self._place = place
         self._needs_usage = needs_usage
         #: events with data that were fed and were no error
         self.relayed = 0
-        self._splitter = Splitter()
+        self._splitter = asked.splitter(family)
         self._chunks: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # async here
         self._time = asyncio.get_running_loop().time
         self._gap = timeouts.gap
@@ -160,24 +162,23 @@ class Pump:
                 except (httpx.HTTPError, EventTooLong, Broken) as problem:
                     error = self._of(problem)
                     trip.close(Outcome.PARTIAL, 200, tap.usage, error.fault)
-                    yield error.event(self.dialect.name)
+                    yield error.event(self._dialect)
                     return
                 if chunk is None and tap.error is None and not tap.done_seen:
                     if self._whole():
-                        # Some upstreams never send it; a client of this API waits for it.
-                        out += self.dialect.done
+                        out += tap.end()
                         trip.close(Outcome.OK, 200, tap.usage)
                     else:
                         error = ApiError(Fault.CUT)
                         trip.close(Outcome.PARTIAL, 200, tap.usage, error.fault)
-                        out += error.event(self.dialect.name)
+                        out += error.event(self._dialect)
                     if out:
                         yield out
                     return
             if tap.error is not None:
                 error = self._reported()
                 trip.close(Outcome.PARTIAL, 200, tap.usage, error.fault)
-                yield out + error.event(self.dialect.name)
+                yield out + error.event(self._dialect)
                 return
             endings.note(self._place)
             trip.close(Outcome.OK, 200, tap.usage)

@@ -22,6 +22,7 @@ from api.answer import JSON, Answer
 from api.auth import Caller, HasProject, ProjectToken
 from api.body import read_json
 from api.errors import ApiError, Fault
+from api.lanes import Asked
 from api.naming import plan_for
 from api.trip import Trip
 from providers.families import OPENAI_CHAT
@@ -142,7 +143,7 @@ class ChatCompletions(DataView):
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        return await forward.chat(self.trip, fields)
+        return await forward.chat(self.trip, Asked(self.dialect, fields))
 
 
 class Models(DataView):

@@ -9,46 +9,85 @@ from typing import Final
 
 import msgspec
 
-from providers.dialects.openai_chat import dialect as openai_chat
-
 
 class Family(msgspec.Struct, frozen=True):
-    """`dialect` is a name in `providers.dialects.registry`; `chat_path` is appended to a base URL."""
+    """`dialect` is a name in `providers.dialects.registry`.
+
+    `path` is appended to a base URL, `stream_path` where streams are asked at another place; `{model}` in them and in
+    base URLs is the upstream model. `headers` and `body` are what this host wants besides.
+    """
 
     name: str
     dialect: str = ""
-    chat_path: str = ""
+    path: str = ""
+    stream_path: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: tuple[tuple[str, str], ...] = ()
+    #: Whether the model is said in the body; it is not where the URL says it.
+    model_in_body: bool = True
 
     def speaks(self, dialect: str) -> bool:
-        """Whether a request in this dialect can be sent to an upstream of this family."""
+        """Whether a request in this dialect goes to an upstream of this family as it is."""
         return bool(dialect) and self.dialect == dialect
 
     @property
     def is_served(self) -> bool:
-        """Whether it speaks the dialect of chat completions."""
-        return self.speaks(OPENAI_CHAT)
+        """Whether requests can be sent to it: as they are, or translated."""
+        return bool(self.dialect)
 
 
 #: The dialect of POST /v1/chat/completions, and the family that speaks it.
-OPENAI_CHAT: Final = openai_chat.OPENAI_CHAT.name
+OPENAI_CHAT: Final = "openai_chat"
 OPENAI_COMPLETIONS: Final = "openai-completions"
+OPENAI_RESPONSES: Final = "openai-responses"
+_RESPONSES: Final = "openai_responses"
+_ANTHROPIC: Final = "anthropic_messages"
+_GOOGLE: Final = "google_generate"
+_BEDROCK: Final = "bedrock_converse"
 
 _FAMILIES = (
-    Family(OPENAI_COMPLETIONS, dialect=OPENAI_CHAT, chat_path="chat/completions"),
-    Family("openai-responses", chat_path="responses"),
-    Family("openai-codex-responses", chat_path="codex/responses"),
-    Family("anthropic-messages", chat_path="v1/messages"),
-    Family("google-generative-ai"),
-    Family("google-vertex"),
-    Family("google-vertex-anthropic"),
+    Family(OPENAI_COMPLETIONS, OPENAI_CHAT, "chat/completions"),
+    Family(OPENAI_RESPONSES, _RESPONSES, "responses"),
+    Family("anthropic-messages", _ANTHROPIC, "v1/messages", headers=(("anthropic-version", "2023-06-01"),)),
+    Family(
+        "google-generative-ai",
+        _GOOGLE,
+        "models/{model}:generateContent",
+        "models/{model}:streamGenerateContent?alt=sse",
+        model_in_body=False,
+    ),
+    Family(
+        "google-vertex",
+        _GOOGLE,
+        ":generateContent",
+        ":streamGenerateContent?alt=sse",
+        model_in_body=False,
+    ),
+    Family(
+        "google-vertex-anthropic",
+        _ANTHROPIC,
+        ":rawPredict",
+        ":streamRawPredict",
+        body=(("anthropic_version", "vertex-2023-10-16"),),
+        model_in_body=False,
+    ),
+    Family("azure-openai", OPENAI_CHAT, "chat/completions"),
+    Family(
+        "bedrock-converse", _BEDROCK, "model/{model}/converse", "model/{model}/converse-stream", model_in_body=False
+    ),
+    Family(
+        "bedrock-converse-stream",
+        _BEDROCK,
+        "model/{model}/converse",
+        "model/{model}/converse-stream",
+        model_in_body=False,
+    ),
+    Family("cohere-chat", "cohere_chat", "chat"),
+    Family("openai-codex-responses", path="codex/responses"),
     Family("google-vertex-image"),
     Family("google-vertex-video"),
     Family("google-cloud-code-assist"),
-    Family("azure-openai"),
     Family("azure-image"),
-    Family("bedrock-converse"),
-    Family("bedrock-converse-stream"),
-    Family("cohere-chat", chat_path="chat"),
     Family("sap-ai-core"),
     Family("github-copilot"),
     Family("gitlab-duo"),
@@ -62,24 +101,17 @@ _FAMILIES = (
 FAMILIES: Final[dict[str, Family]] = {family.name: family for family in _FAMILIES}
 
 
-def family_of(dialect: str) -> str:
-    """The first family that speaks a dialect: what an endpoint of it asks for. Raises LookupError."""
-    for family in FAMILIES.values():
-        if family.speaks(dialect):
-            return family.name
-    raise LookupError(f"no family speaks {dialect}")
-
-
 def choose(dialect: str, default: str, offered: dict[str, str], asked: str = "") -> str:
     """The family that serves a request in `dialect`.
 
     `asked` is what the route or account fixes and always wins. Otherwise the provider's `default` when it speaks the
-    dialect, else the first of the families it also offers (`offered`: family -> base URL) that does, else `default`.
+    dialect, else the first of the families it also offers (`offered`: family -> base URL) that does, else `default`,
+    else the first that requests can be translated for.
     """
     if asked:
         return asked
-    for name in (default, *offered):
-        family = FAMILIES.get(name)
-        if family is not None and family.speaks(dialect):
-            return name
-    return default
+    known = [family for family in map(FAMILIES.get, (default, *offered)) if family is not None]
+    for family in known:
+        if family.speaks(dialect):
+            return family.name
+    return next((family.name for family in known if family.is_served), default)

@@ -6,13 +6,24 @@ import functools
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from providers.entries import AccountEntry, ProviderEntry
-from providers.families import FAMILIES, OPENAI_COMPLETIONS
+from providers.families import FAMILIES, OPENAI_COMPLETIONS, OPENAI_RESPONSES
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _SLOT: Final = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+#: The upstream model in a URL template: it is known last.
+MODEL: Final = "{model}"
+_MARK: Final = "~model~"
+_OTHERS_ENDPOINT: Final = {OPENAI_COMPLETIONS: ("/responses",), OPENAI_RESPONSES: ("/chat/completions",)}
+#: (host, family) -> what a base URL without a path means.
+_BARE_HOSTS: Final = {
+    ("api.openai.com", OPENAI_COMPLETIONS): "/v1",
+    ("api.openai.com", OPENAI_RESPONSES): "/v1",
+    ("api.cohere.com", "cohere-chat"): "/v2",
+    ("generativelanguage.googleapis.com", "google-generative-ai"): "/v1beta",
+}
 _VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~\-]*\Z")
 
 
@@ -100,16 +111,33 @@ def variables_of(provider: ProviderEntry, account: AccountEntry, key_set_vars: M
     return values
 
 
-def base_url(provider: ProviderEntry, account: AccountEntry, key_set_vars: Mapping[str, str], family: str) -> str:
+def base_url(
+    provider: ProviderEntry,
+    account: AccountEntry,
+    key_set_vars: Mapping[str, str],
+    family: str,
+    location: str = "",
+) -> str:
     """The base URL for one family of one account: the account's own, else the provider's for that family, filled.
 
-    Raises UnfilledVariable or BadUrl: a configuration error, found before anything is sent.
+    `{model}` stays for `call_url`; so does the deployment of an account that names none, which is the model's then
+    (C-22). `location` is a route's own. Raises UnfilledVariable or BadUrl: a configuration error, found before anything
+    is sent.
     """
     template = account.base_url or provider.families.get(family) or provider.base_url
     if not template:
         raise UnfilledVariable("base_url")
-    url = fill(template, variables_of(provider, account, key_set_vars)) if "{" in template else template
-    return _normal(url)
+    if "{" not in template:
+        return _normal(template)
+    values = variables_of(provider, account, key_set_vars)
+    if location:
+        values["location"] = location
+    worldwide = provider.quirks.get("global_host")
+    if worldwide and values.get("location") == "global":
+        template = template.replace(f"{{location}}-{worldwide}", str(worldwide))
+    if "deployment" not in values:
+        template = template.replace("{deployment}", MODEL)
+    return _normal(fill(template.replace(MODEL, _MARK), values)).replace(_MARK, MODEL)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -123,20 +151,31 @@ def _normal(url: str) -> str:
     return urlunsplit((scheme, netloc, parts.path, parts.query, ""))
 
 
-@functools.lru_cache(maxsize=4096)
-def chat_url(base: str, family: str) -> str:
-    """The URL of a chat request below a base URL, joined as C-21 says; a query string of the base stays.
+@functools.lru_cache(maxsize=16384)
+def call_url(base: str, family: str, model: str, stream: bool = False) -> str:
+    """The URL of a request for `model` below a base URL, joined as C-21 says; a query string of the base stays.
 
-    The family's path is appended unless the base already ends in it. For openai-completions a trailing
-    `/responses` is dropped first, and the bare host api.openai.com gets `/v1`.
+    The family's path is appended, without the segments that the base already ends in. The OpenAI families take each
+    other's endpoint off first, and bare hosts of the vendors get their version.
     """
     parts = urlsplit(base)
     path = parts.path.rstrip("/")
-    tail = FAMILIES[family].chat_path
-    if family == OPENAI_COMPLETIONS:
-        path = path.removesuffix("/responses")
-        if not path and parts.hostname == "api.openai.com":
-            path = "/v1"
-    if tail and not path.endswith(f"/{tail}"):
-        path = f"{path}/{tail}"
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+    known = FAMILIES[family]
+    tail, _, query = ((known.stream_path if stream else "") or known.path).partition("?")
+    for other in _OTHERS_ENDPOINT.get(family, ()):
+        path = path.removesuffix(other)
+    if not path:
+        path = _BARE_HOSTS.get((parts.hostname or "", family), "")
+    path = _joined(path, tail).replace(MODEL, quote(model, safe="@"))
+    return urlunsplit((parts.scheme, parts.netloc, path, "&".join(filter(None, (parts.query, query))), ""))
+
+
+def _joined(path: str, tail: str) -> str:
+    """`path` and `tail`, whose common segments (the end of one, the beginning of the other) come once."""
+    if not tail or path.endswith(tail):
+        return path
+    if tail.startswith(":"):
+        return path + tail
+    segments, more = path.split("/"), tail.split("/")
+    common = next((n for n in range(min(len(segments), len(more)), 0, -1) if segments[-n:] == more[:n]), 0)
+    return "/".join([*segments, *more[common:]])

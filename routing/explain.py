@@ -47,7 +47,7 @@ def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPE
         return why_not(snapshot, candidate, dialect, _keys(snapshot, candidate, project_id))
 
     try:
-        plan = resolve(snapshot, project_id, name, endpoint_family=family_of(dialect), available=available)
+        plan = resolve(snapshot, project_id, name, dialect=dialect, available=available)
     except Unresolved as error:
         found["error"] = {"code": error.code, "message": error.message, "suggestions": list(error.suggestions)}
         found["dropped"] = [_dropped(dropped) for dropped in error.dropped]

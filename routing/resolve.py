@@ -99,14 +99,14 @@ def resolve(
     project_id: int,
     model: str,
     *,
-    endpoint_family: str = "",
+    dialect: str = "",
     draw: float = 0.0,
     available: Available | None = None,
     latency: Latency | None = None,
 ) -> Plan:
     """The candidates for a model name, best first. Raises Unresolved.
 
-    `endpoint_family` is the family of the client's dialect, taken where the provider offers it and nothing says
+    `dialect` is the client's: a family that speaks it is taken where the provider offers one and nothing says
     otherwise. `draw` in [0, 1) decides between routes of one priority by their weights; equal arguments give equal
     plans. Candidates that `available` speaks against are dropped, unless that would leave none: then the caller tries
     them and reports their own error (F-20).
@@ -117,13 +117,13 @@ def resolve(
             snapshot,
             project_id,
             name,
-            endpoint_family=endpoint_family,
+            dialect=dialect,
             draw=draw,
             available=available,
             latency=latency,
         )
     allow = allowance(snapshot, project_id)
-    target = _target(snapshot, allow, name, endpoint_family)
+    target = _target(snapshot, allow, name, dialect)
     ordered = drawn(target.candidates, draw) if target.draws else target.candidates
     if available is None:
         return Plan(name, target.identity, target.identity, ordered, target.dropped)
@@ -149,19 +149,19 @@ def _drop(candidate: Candidate, reason: str) -> Dropped:
     return Dropped(f"{candidate.account.name}/{candidate.upstream_model}", reason, candidate)
 
 
-def _target(snapshot: Snapshot, allow: Allowance, name: str, endpoint_family: str) -> _Target:
+def _target(snapshot: Snapshot, allow: Allowance, name: str, dialect: str) -> _Target:
     """Steps two to four of the order of meanings."""
     public = name if name in snapshot.models else snapshot.aliases.get(name)
     forbidden = False
     if public is not None:
         if allow.permits(public):
-            return _of_model(snapshot, snapshot.models[public], endpoint_family)
+            return _of_model(snapshot, snapshot.models[public], dialect)
         forbidden = True
     ref = ref_of(snapshot, name)
     if ref is not None and MODEL_NAME.match(ref[1]):
         slug, upstream = ref
         if allow.permits(f"{slug}/{upstream}"):
-            return _of_ref(snapshot, snapshot.providers[slug], upstream, endpoint_family)
+            return _of_ref(snapshot, snapshot.providers[slug], upstream, dialect)
         forbidden = True
     if forbidden:
         raise Unresolved(
@@ -183,24 +183,24 @@ def _either(names: Sequence[str]) -> str:
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
-def _of_model(snapshot: Snapshot, model: ModelEntry, endpoint_family: str) -> _Target:
+def _of_model(snapshot: Snapshot, model: ModelEntry, dialect: str) -> _Target:
     """A public model's routes. Memoised: there are only so many models and endpoints."""
-    key = ("model", model.name, endpoint_family)
+    key = ("model", model.name, dialect)
     found: _Target | None = snapshot.memo.get(key)
     if found is None:
         if not model.enabled:
             raise Unresolved("model_not_found", f"The model '{model.name}' is switched off.")
-        found = snapshot.memo[key] = _routes(snapshot, model, endpoint_family)
+        found = snapshot.memo[key] = _routes(snapshot, model, dialect)
     if not found.candidates:
         raise Unresolved("no_candidate", f"Nothing serves the model '{model.name}' now.", (), found.dropped)
     return found
 
 
-def _routes(snapshot: Snapshot, model: ModelEntry, endpoint_family: str) -> _Target:
+def _routes(snapshot: Snapshot, model: ModelEntry, dialect: str) -> _Target:
     candidates: list[Candidate] = []
     dropped: list[Dropped] = []
     for route in model.routes:
-        candidate = of_route(snapshot, route, model.name, endpoint_family)
+        candidate = of_route(snapshot, route, model.name, dialect)
         reason = why_dropped(candidate.provider, candidate.account, route)
         if reason is None:
             candidates.append(candidate)
@@ -222,7 +222,7 @@ def why_dropped(provider: ProviderEntry, account: AccountEntry, route: RouteEntr
     return None if provider.enabled else f"provider {provider.slug} is switched off"
 
 
-def of_route(snapshot: Snapshot, route: RouteEntry, public_name: str, endpoint_family: str) -> Candidate:
+def of_route(snapshot: Snapshot, route: RouteEntry, public_name: str, dialect: str) -> Candidate:
     """The place that a route leads to."""
     account = snapshot.accounts[route.account_id]
     return _candidate(
@@ -231,12 +231,12 @@ def of_route(snapshot: Snapshot, route: RouteEntry, public_name: str, endpoint_f
         account,
         route.upstream_model,
         public_name=public_name,
-        endpoint_family=endpoint_family,
+        dialect=dialect,
         route=route,
     )
 
 
-def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, endpoint_family: str) -> _Target:
+def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, dialect: str) -> _Target:
     """A provider/model ref goes to the account named like the provider, else to the provider's accounts by id."""
     identity = f"{provider.slug}/{upstream}"
     if provider.deferred_to:
@@ -262,7 +262,7 @@ def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, endpoint
             account,
             upstream,
             public_name=identity,
-            endpoint_family=endpoint_family,
+            dialect=dialect,
             priority=priority,
         )
         why = why_dropped(provider, account)
@@ -284,14 +284,13 @@ def _candidate(
     upstream: str,
     *,
     public_name: str,
-    endpoint_family: str,
+    dialect: str,
     route: RouteEntry | None = None,
     priority: int = 0,
 ) -> Candidate:
     key = f"{provider.slug}/{upstream}"
     facts = snapshot.facts.get(key) or snapshot.facts.get(snapshot.fact_aliases.get(key, ""))
     fixed = (route.family if route else "") or account.family or (facts.family if facts else "")
-    dialect = FAMILIES[endpoint_family].dialect if endpoint_family in FAMILIES else ""
     family = choose(dialect, provider.family, provider.families, fixed) if dialect else fixed or provider.family
     quirks = {**provider.quirks, **route.quirks} if route and route.quirks else provider.quirks
     return Candidate(
@@ -314,7 +313,7 @@ def _auto(
     project_id: int,
     asked: str,
     *,
-    endpoint_family: str,
+    dialect: str,
     draw: float,
     available: Available | None,
     latency: Latency | None,
@@ -341,7 +340,7 @@ def _auto(
     refusal: Unresolved | None = None
     for position, name in enumerate(dict.fromkeys(wanted)):
         try:
-            plan = resolve(snapshot, project_id, name, endpoint_family=endpoint_family, draw=draw)
+            plan = resolve(snapshot, project_id, name, dialect=dialect, draw=draw)
         except Unresolved as error:
             refusal = refusal or error
             dropped.append(Dropped(name, error.message))

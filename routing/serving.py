@@ -18,7 +18,7 @@ from keys.order import in_order, shared_set
 from keys.origins import allows
 from providers.credentials import SCHEMES
 from providers.egress import check_url
-from providers.families import FAMILIES, family_of
+from providers.families import FAMILIES
 from providers.hosts import BadUrl, UnfilledVariable, base_url
 from routing.resolve import Candidate, of_route, why_dropped
 from routing.snapshot import RouteEntry, Snapshot
@@ -63,7 +63,7 @@ def keys_of(snapshot: Snapshot, candidate: Candidate, project_id: int | None, wh
 def reasons(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) -> Iterator[Reason]:
     """Everything that keeps a candidate of the resolver from serving a request in this dialect."""
     family = FAMILIES.get(candidate.family)
-    if family is None or not family.speaks(dialect):
+    if family is None or not family.is_served:
         yield Reason("dialect", f"requests of the family {candidate.family} cannot be sent yet")
     if SCHEMES.get(candidate.provider.credential) is None:
         yield Reason("credential", f"the credential {candidate.provider.credential} cannot be used yet")
@@ -96,7 +96,7 @@ def of_any_request(snapshot: Snapshot, route: RouteEntry, dialect: str, why_clos
 
     Where projects have keys of their own, that may be one of them; the reasons told are those of all others.
     """
-    candidate = of_route(snapshot, route, "", family_of(dialect))
+    candidate = of_route(snapshot, route, "", dialect)
     sets = snapshot.key_sets.get(candidate.account.id, ())
     dropped = why_dropped(candidate.provider, candidate.account, route)
     found = list(reasons(snapshot, candidate, dialect, keys_of(snapshot, candidate, None, why_closed)))

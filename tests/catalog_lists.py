@@ -5,7 +5,7 @@ from __future__ import annotations
 from providers.catalog import load
 from providers.catalog.forms import CatalogProvider
 from providers.entries import AccountEntry, ProviderEntry, Timeouts, Variable
-from providers.hosts import base_url, chat_url
+from providers.hosts import base_url, call_url
 
 CATALOG = load()
 
@@ -208,7 +208,7 @@ def url_of(name: str, family: str = "", **variables: str) -> str:
     entry = frozen(CATALOG.provider(name))
     account = AccountEntry(1, name, entry.slug, "", "", variables, False, Timeouts(), True)
     family = family or entry.family
-    return chat_url(base_url(entry, account, {}, family), family)
+    return call_url(base_url(entry, account, {}, family), family, "a-model")
 
 
 def env(name: str) -> list[str]:

@@ -138,11 +138,11 @@ def panel() -> Panel:
 
 
 def place(snapshot: Snapshot, name: str, project: int = DEMO, **more) -> tuple[str, str]:
-    first = resolve(snapshot, project, name, endpoint_family=CHAT, **more).candidates[0]
+    first = resolve(snapshot, project, name, dialect=CHAT, **more).candidates[0]
     return first.account.name, first.upstream_model
 
 
 def refusal(snapshot: Snapshot, name: str, project: int = DEMO, **more) -> Unresolved:
     with pytest.raises(Unresolved) as caught:
-        resolve(snapshot, project, name, endpoint_family=CHAT, **more)
+        resolve(snapshot, project, name, dialect=CHAT, **more)
     return caught.value

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from providers.entries import AccountEntry, ProviderEntry, Timeouts, Variable
 from providers.families import FAMILIES, OPENAI_CHAT, choose
-from providers.hosts import BadUrl, UnfilledVariable, base_url, chat_url, fill, origin_of
+from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url, fill, origin_of
 
 
 def provider(**changes) -> ProviderEntry:
@@ -114,14 +114,14 @@ def test_no_value_changes_the_host(value):
         ("http://127.0.0.1:9100/v1", "http://127.0.0.1:9100/v1/chat/completions"),
     ],
 )
-def test_chat_url(base, url):
-    assert chat_url(base, "openai-completions") == url
+def test_call_url(base, url):
+    assert call_url(base, "openai-completions", "m") == url
 
 
 def test_other_families_are_joined_too():
-    assert chat_url("https://api.anthropic.com", "anthropic-messages") == "https://api.anthropic.com/v1/messages"
-    assert chat_url("https://k.example/v1/messages", "anthropic-messages") == "https://k.example/v1/messages"
-    assert chat_url("https://api.cohere.com/v2", "cohere-chat") == "https://api.cohere.com/v2/chat"
+    assert call_url("https://api.anthropic.com", "anthropic-messages", "m") == "https://api.anthropic.com/v1/messages"
+    assert call_url("https://k.example/v1/messages", "anthropic-messages", "m") == "https://k.example/v1/messages"
+    assert call_url("https://api.cohere.com/v2", "cohere-chat", "m") == "https://api.cohere.com/v2/chat"
 
 
 def test_the_accounts_url_comes_first_then_the_familys_then_the_providers():

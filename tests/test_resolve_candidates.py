@@ -96,7 +96,7 @@ def test_a08_the_family_is_the_routes_then_the_accounts_then_the_models(
 ):
     made = Panel().provider("p", family="anthropic-messages", families=families).account("p", family=account)
     made.facts("p", "m", family=facts).model("x", ("p", "m", {"family": route}))
-    assert resolve(made.freeze(), DEMO, "x", endpoint_family=endpoint).candidates[0].family == family
+    assert resolve(made.freeze(), DEMO, "x", dialect=dialect).candidates[0].family == family
 
 
 def test_p14_quirks_of_the_route_lie_over_the_providers():

@@ -168,7 +168,7 @@ def available(snapshot: Snapshot, name: str, project: str) -> bool:
     row = Project.objects.get(name=project)
     trip: Any = SimpleNamespace(snapshot=snapshot, project=row, row=SimpleNamespace(dialect=OPENAI_CHAT))
     try:
-        plan = resolve(snapshot, row.pk, name, endpoint_family="openai-completions")
+        plan = resolve(snapshot, row.pk, name, dialect=OPENAI_CHAT)
     except Unresolved:
         return False
     return any(why_unavailable(trip, candidate) is None for candidate in plan.candidates)

@@ -122,8 +122,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """`name` is that of its package. Without `client`, only upstreams speak it."""
+    """`name` is that of its package. Without `client` only upstreams speak it, without `upstream` only clients."""
 
     name: str
-    upstream: Upstream
+    upstream: Upstream | None = None
     client: Client | None = None

@@ -1,0 +1,201 @@
+"""What a client asks, said to each upstream, and what the upstream says, said to the client.
+
+There are two lanes. Where both speak the same dialect the bytes go through, with the model's name replaced both ways and
+an ear on usage and ending. Otherwise the request is read once into its canonical form and written for the upstream, and
+the answer or stream is read and written anew for the client.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from api.body import refuse_lookalikes
+from api.errors import ApiError, Fault
+from providers.dialects import canon
+from providers.dialects.canon import Misfit, Target
+from providers.dialects.dialect import Splitter, Tap
+from providers.dialects.jsonio import BadBody, Fields, quote, read_object
+from providers.dialects.registry import CLIENTS, UPSTREAMS
+from providers.dialects.streams import Translation
+from providers.dialects.usage import Usage
+from providers.families import FAMILIES, Family
+from routing.resolve import Candidate
+
+_OPTIONS: Final = frozenset(("include_usage",))
+_encode: Final = msgspec.json.Encoder().encode
+_ASK_USAGE: Final = b'{"include_usage":true}'
+
+
+class Told(NamedTuple):
+    """A request as one upstream gets it. `dropped` names what it cannot be told."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    dropped: tuple[str, ...]
+
+
+class Asked:
+    """One request in its client's dialect. `model` and `stream` are given where the URL says them.
+
+    `headers`: those of the client's that are the dialect's own and go to upstreams of the same dialect.
+    """
+
+    __slots__ = ("_options", "_request", "asked_usage", "client", "dialect", "fields", "headers", "model", "stream")
+
+    def __init__(
+        self,
+        dialect: str,
+        fields: Fields,
+        model: str | None = None,
+        stream: bool | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.dialect = dialect
+        self.client = CLIENTS[dialect]
+        self.fields = fields
+        self.headers = headers
+        self.model = _model(fields) if model is None else model.strip()
+        self.stream = _flag(fields, "stream") if stream is None else stream
+        #: whether the client itself wants to hear the usage of a stream
+        self.asked_usage = not self.client.stream_options
+        #: what `stream_options` becomes; None: it stays as it came
+        self._options: bytes | None = None
+        self._request: canon.Request | None = None
+        if self.stream and self.client.stream_options:
+            self._read_stream_options()
+
+    def _read_stream_options(self) -> None:
+        """Metering needs the usage of a stream: ask for it, and remember whether the client did."""
+        raw = self.fields.get("stream_options")
+        if raw is None or raw == b"null":
+            self._options = _ASK_USAGE
+            return
+        try:
+            options = read_object(raw)
+        except BadBody:
+            raise ApiError(
+                Fault.INVALID_PARAMETER, "`stream_options` must be an object.", param="stream_options"
+            ) from None
+        refuse_lookalikes(options, _OPTIONS)
+        self.asked_usage = options.flag("include_usage") is True
+        if not self.asked_usage:
+            self._options = options.replace("include_usage", b"true")
+
+    # --- to the upstream --------------------------------------------------------------------------------------------
+
+    def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
+        """The request for this candidate, whose upstream calls the model `model`. Raises ApiError.
+
+        `stream`: whether the upstream is asked for one, which not all can give.
+        """
+        family = FAMILIES[candidate.family]
+        if family.speaks(self.dialect):
+            return self._relayed(candidate, family, model, stream)
+        return self._translated(candidate, family, model, stream)
+
+    def _relayed(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
+        """The client's bytes with the model, and what streaming and the host need, replaced."""
+        fields = self.fields
+        fields.restore()
+        if family.model_in_body:
+            fields.set("model", quote(model))
+        else:
+            fields.remove("model")
+        for name, value in family.body:
+            fields.set(name, quote(value))
+        if self.stream and self.client.stream_options:
+            if not stream:
+                fields.remove("stream_options")
+            elif self._options is not None and self.usage_is_asked(candidate):
+                fields.set("stream_options", self._options)
+        if self.stream and not stream and "stream" in fields:
+            fields.set("stream", b"false")
+        return Told(fields.body(), family.headers + self.headers, ())
+
+    def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
+        upstream = UPSTREAMS[family.dialect]
+        facts = candidate.facts
+        target = Target(
+            model=model,
+            stream=stream,
+            family=family.name,
+            max_output=facts.max_output if facts is not None else None,
+            reasons=facts.reasoning if facts is not None else None,
+            quirks=candidate.quirks,
+        )
+        try:
+            written = upstream.write_request(self.request, target)
+        except Misfit as problem:
+            raise _refused(problem) from None
+        body = dict(written.body)
+        if family.model_in_body:
+            body["model"] = model
+        else:
+            body.pop("model", None)
+        body.update(family.body)
+        if stream and self.usage_is_asked(candidate):
+            body["stream_options"] = {"include_usage": True}
+        return Told(_encode(body), family.headers + written.headers, written.dropped)
+
+    @property
+    def request(self) -> canon.Request:
+        """The canonical form. Raises ApiError."""
+        if self._request is None:
+            self.fields.restore()
+            try:
+                found = self.client.read_request(msgspec.json.decode(self.fields.body()))
+            except Misfit as problem:
+                raise _refused(problem) from None
+            self._request = msgspec.structs.replace(found, model=self.model, stream=self.stream)
+        return self._request
+
+    # --- to the client ----------------------------------------------------------------------------------------------
+
+    def answer(self, body: bytes, family: str, public: str) -> tuple[bytes, Usage | None]:
+        """A whole answer under the public model's name, and its usage. Raises BadBody or BadAnswer."""
+        spoken = FAMILIES[family]
+        if spoken.speaks(self.dialect):
+            return self.client.splice(body, public)
+        answer = UPSTREAMS[spoken.dialect].read_answer(body)
+        return self.client.write_answer(answer, public, self.request), answer.usage
+
+    def tap(self, family: str, public: str) -> Tap:
+        """What relays a stream of this family."""
+        spoken = FAMILIES[family]
+        if spoken.speaks(self.dialect):
+            return self.client.tap(public, self.asked_usage)
+        return Translation(UPSTREAMS[spoken.dialect].reader(), self.client.writer(public, self.request))
+
+    @staticmethod
+    def usage_is_asked(candidate: Candidate) -> bool:
+        """Whether this upstream tells the usage of a stream because it was asked to."""
+        spoken = CLIENTS.get(FAMILIES[candidate.family].dialect)
+        return spoken is not None and spoken.stream_options and candidate.quirks.get("stream_usage") is not False
+
+    @staticmethod
+    def splitter(family: str) -> Splitter:
+        """What cuts a stream of this family into events."""
+        return UPSTREAMS[FAMILIES[family].dialect].splitter()
+
+
+def _model(fields: Fields) -> str:
+    asked = fields.text("model")
+    if asked is None:
+        if fields.get("model") not in (None, b"null"):
+            raise ApiError(Fault.INVALID_PARAMETER, "`model` must be a string.", param="model")
+        return ""
+    return asked.strip()
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    value = fields.flag(name)
+    if value is None and fields.get(name) not in (None, b"null"):
+        raise ApiError(Fault.INVALID_PARAMETER, f"`{name}` must be true or false.", param=name)
+    return value is True
+
+
+def _refused(problem: Misfit) -> ApiError:
+    fault = Fault.UNSUPPORTED if problem.unsupported else Fault.INVALID_PARAMETER
+    return ApiError(fault, problem.message, param=problem.param or None)
