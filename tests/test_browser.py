@@ -146,6 +146,7 @@ PAGES = (
     ),
     *("keys/providerkey/", "keys/providerkey/add/", "keys/apitoken/add/", "providers/account/add/", "auth/user/add/"),
     *("providers/provider/", "providers/catalogmodel/", "api/usagerecord/", "routing/gatewayprocess/"),
+    *("providers/provider/add/", "routing/route/add/", "keys/keyset/", "keys/project/", "routing/preference/"),
 )
 
 
@@ -157,3 +158,21 @@ def test_no_page_breaks_its_content_security_policy(
         assert complaints(browser) == [], page
     browser.get(f"{place[1].url}/")
     assert complaints(browser) == []
+
+
+def test_a_list_stays_a_list_on_a_narrow_window(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
+    """The theme would make a card of every row, one line for each column."""
+    browser.set_window_size(820, 900)
+    browser.get(f"{place[1].url}/admin/routing/publicmodel/")
+    row = browser.find_element(By.CSS_SELECTOR, "#result_list tbody tr")
+    assert row.value_of_css_property("display") == "table-row"
+    first, second = row.find_elements(By.CSS_SELECTOR, "th, td")[:2]
+    assert abs(first.location["y"] - second.location["y"]) <= 2
+
+
+def test_a_family_is_chosen_from_a_list(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
+    browser.get(f"{place[1].url}/admin/providers/provider/?q=small")
+    follow(browser, "small")
+    family = Select(browser.find_element(By.NAME, "family"))
+    assert family.first_selected_option.get_attribute("value") == "openai-completions"
+    assert "cohere-chat (not served yet)" in [option.text for option in family.options]
