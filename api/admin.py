@@ -108,7 +108,7 @@ class UsageRecordAdmin(ReadOnlyPanel):
         ),
         (
             "Times and attempts",
-            {"fields": (("took", "first_byte"), ("connect", "resolve"), "tries")},
+            {"fields": (("took", "first_byte"), ("resolve", "queue"), "connect", "tries")},
         ),
     )
 
@@ -165,6 +165,10 @@ class UsageRecordAdmin(ReadOnlyPanel):
     @display(description="To connect")
     def connect(self, row: UsageRecord) -> str:
         return milliseconds(row.connect_us)
+
+    @display(description="Waited its turn")
+    def queue(self, row: UsageRecord) -> str:
+        return milliseconds(row.queue_us)
 
     @display(description="To find the route")
     def resolve(self, row: UsageRecord) -> str:

@@ -104,7 +104,7 @@ class PublicModelAdmin(Panel):
         return rows.prefetch_related(Prefetch("routes", queryset=routes))  # type: ignore[no-any-return]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        rows = (("name", "service"), ("description", "enabled"))
+        rows = (("name", "service"), "description", "enabled")
         return ((None, {"fields": (*rows, "now", "used") if obj is not None else rows}),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -34,7 +34,7 @@ def chromium() -> Iterator[webdriver.Chrome]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options=options, service=Service(driver))
-    browser.implicitly_wait(5)
+    browser.implicitly_wait(20)
     try:
         yield browser
     finally:

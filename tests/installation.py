@@ -37,6 +37,14 @@ def free_port() -> int:
             return port
 
 
+def admitted(url: str, token: str) -> None:
+    """Wait until a gateway lets a token in that another process has just issued."""
+    end = time.monotonic() + 20
+    while httpx.get(f"{url}/v1/models", headers={"authorization": f"Bearer {token}"}, timeout=20).status_code != 200:
+        assert time.monotonic() < end, "the token did not arrive"
+        time.sleep(0.05)
+
+
 @dataclass
 class Server:
     """One gateway process."""
@@ -126,7 +134,12 @@ class Installation:
         return self.manage("apply", "-", stdin=document)
 
     def token(self, project: str = "demo") -> str:
-        return self.manage("token", project).strip()
+        """A new token, known to every gateway that runs here."""
+        text = self.manage("token", project).strip()
+        for server in self.servers:
+            if server.process.poll() is None:
+                admitted(server.url, text)
+        return text
 
     def serve(self, *, wait: bool = True, core: int | None = None, env: Mapping[str, str] | None = None) -> Server:
         """Start one gateway process on a free port, optionally pinned to one core."""

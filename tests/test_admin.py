@@ -106,7 +106,7 @@ def test_a_route_takes_no_key_set_of_one_project(world: Any) -> None:
     assert "one project&#x27;s own" in response.content.decode() and Route.objects.get().key_set is None
 
 
-def test_one_name_has_one_meaning(world: Any) -> None:
+def test_m05_one_name_has_one_meaning(world: Any) -> None:
     """No alias takes a public model's name, no model an alias's, and nothing is called auto (M-05)."""
     row, other = world.model("best"), world.model("second")
     Alias.objects.create(name="alias", model=row)
@@ -128,7 +128,7 @@ def test_models_are_repatched_in_bulk_after_a_preview(world: Any) -> None:
     one, two = world.account("one"), world.account("two", keys=("sk-0123456789abcdefgh",))
     models = [world.model(f"m{number}", (one, f"up-{number}"), (one, "spare")) for number in range(3)]
     UsageRecord.objects.create(
-        request_id="r", started_at=timezone.now(), endpoint="chat", dialect="openai", outcome="ok", model="m1"
+        request_id="r", started_at=timezone.now(), endpoint="chat", dialect="openai_chat", outcome="ok", model="m1"
     )
     browser = client("operator")
     text = repatch(browser, models).content.decode()

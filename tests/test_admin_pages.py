@@ -85,7 +85,7 @@ def test_hostile_names_that_got_in_are_escaped_on_every_page(world: Any, uncheck
         row = world.model(f"{number}{name}"[:191].replace("\x00", ""), (account, name[:150].replace("\x00", "")))
         Alias.objects.create(name=f"a{number}{name}"[:191].replace("\x00", ""), model=row)
         UsageRecord.objects.create(
-            **{"request_id": f"r{number}", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai"},
+            **{"request_id": f"r{number}", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai_chat"},
             **{"outcome": "ok", "model": row.name, "account": name[:60].replace("\x00", "")},
         )
     browser = client("security")
@@ -129,12 +129,12 @@ def test_the_first_page_says_what_runs_and_what_needs_a_hand(role: str, world: A
     GatewayProcess.objects.create(name="host:2", revision=0, seen_at=timezone.now())
     for number, cost in enumerate((None, 1500)):
         UsageRecord.objects.create(
-            **{"request_id": f"r{number}", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai"},
+            **{"request_id": f"r{number}", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai_chat"},
             **{"outcome": "ok" if cost else "error", "model": "served", "account": "resting", "cost_micro": cost},
             attempts=1,
         )
     UsageRecord.objects.create(
-        **{"request_id": "typo", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai"},
+        **{"request_id": "typo", "started_at": timezone.now(), "endpoint": "chat", "dialect": "openai_chat"},
         **{"outcome": "error", "fault": "caller", "model": "sevred"},
     )
     fingerprint = ProviderKey.objects.get().fingerprint
@@ -198,7 +198,7 @@ def fill(world: Any, start: int, count: int) -> None:
         world.token(world.project(f"project{number}"))
         GatewayProcess.objects.create(name=f"host:{number}", seen_at=timezone.now())
         UsageRecord.objects.create(
-            request_id=f"r{number}", started_at=timezone.now(), endpoint="chat", dialect="openai", outcome="ok"
+            request_id=f"r{number}", started_at=timezone.now(), endpoint="chat", dialect="openai_chat", outcome="ok"
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -90,6 +91,11 @@ def follow(browser: webdriver.Chrome, text: str) -> None:
     browser.find_element(By.LINK_TEXT, text).click()
 
 
+def follow_option(browser: webdriver.Chrome, text: str) -> None:
+    option = f"//li[contains(@class, 'select2-results__option') and text()='{text}']"
+    browser.find_element(By.XPATH, option).click()
+
+
 def test_a_model_is_repatched_on_its_page(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
     made, server = place
     token = made.token()
@@ -101,7 +107,7 @@ def test_a_model_is_repatched_on_its_page(place: tuple[Installation, Server], br
     follow(browser, "patched")
     browser.find_element(By.CSS_SELECTOR, "select[name=routes-0-account] + .select2 .select2-selection").click()
     browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys("right")
-    browser.find_element(By.XPATH, "//li[contains(@class, 'select2-results__option') and text()='right']").click()
+    follow_option(browser, "right")
     upstream = browser.find_element(By.NAME, "routes-0-upstream_model")
     upstream.clear()
     upstream.send_keys("lorem")
@@ -115,7 +121,9 @@ def test_a_model_is_repatched_on_its_page(place: tuple[Installation, Server], br
     assert complaints(browser) == []
 
 
-def test_models_are_repatched_in_bulk(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
+def test_models_are_repatched_in_bulk(
+    place: tuple[Installation, Server], browser: webdriver.Chrome, eventually: Callable[..., Any]
+) -> None:
     made, server = place
     token = made.token()
     assert ask(server, token, "patched-too")[0] == "left/echo"
@@ -124,14 +132,15 @@ def test_models_are_repatched_in_bulk(place: tuple[Installation, Server], browse
     Select(browser.find_element(By.NAME, "action")).select_by_value("repatch_selected")
     browser.find_element(By.CSS_SELECTOR, "#changelist-actions [type=submit], [name=index]").click()
     browser.find_element(By.CSS_SELECTOR, ".jf-fields .select2-selection").click()
-    browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys("right", Keys.ENTER)
+    browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys("right")
+    follow_option(browser, "right")
     browser.find_element(By.NAME, "preview").click()
     row = browser.find_element(By.CSS_SELECTOR, ".jf-table tbody tr").text
     assert "left / echo" in row and "right / echo" in row
     assert ask(server, token, "patched-too")[0] == "left/echo"
     browser.find_element(By.NAME, "confirm").click()
     assert browser.find_element(By.XPATH, "//*[contains(text(), '1 route re-patched to right')]")
-    assert ask(server, token, "patched-too")[0] == "right/echo"
+    eventually(lambda: ask(server, token, "patched-too")[0] == "right/echo")
     assert complaints(browser) == []
 
 
@@ -146,6 +155,7 @@ PAGES = (
     ),
     *("keys/providerkey/", "keys/providerkey/add/", "keys/apitoken/add/", "providers/account/add/", "auth/user/add/"),
     *("providers/provider/", "providers/catalogmodel/", "api/usagerecord/", "routing/gatewayprocess/"),
+    *("providers/provider/add/", "routing/route/add/", "keys/keyset/", "keys/project/", "routing/preference/"),
 )
 
 
@@ -157,3 +167,21 @@ def test_no_page_breaks_its_content_security_policy(
         assert complaints(browser) == [], page
     browser.get(f"{place[1].url}/")
     assert complaints(browser) == []
+
+
+def test_a_list_stays_a_list_on_a_narrow_window(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
+    """The theme would make a card of every row, one line for each column."""
+    browser.set_window_size(820, 900)
+    browser.get(f"{place[1].url}/admin/routing/publicmodel/")
+    row = browser.find_element(By.CSS_SELECTOR, "#result_list tbody tr")
+    assert row.value_of_css_property("display") == "table-row"
+    first, second = row.find_elements(By.CSS_SELECTOR, "th, td")[:2]
+    assert abs(first.location["y"] - second.location["y"]) <= 2
+
+
+def test_a_family_is_chosen_from_a_list(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
+    browser.get(f"{place[1].url}/admin/providers/provider/?q=small")
+    follow(browser, "small")
+    family = Select(browser.find_element(By.NAME, "family"))
+    assert family.first_selected_option.get_attribute("value") == "openai-completions"
+    assert "cohere-chat (not served yet)" in [option.text for option in family.options]

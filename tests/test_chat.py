@@ -130,22 +130,22 @@ def test_at_most_three_candidates_are_called(plane: Any) -> None:
 
 def test_an_upstream_that_does_not_begin_is_left(plane: Any) -> None:
     """R-REL-04."""
-    answer = plane.ask(plane.scenario("hang", "ok", first_byte=0.3))
+    answer = plane.ask(plane.scenario("hang", "ok", first_byte=2))
     assert answer.status_code == 200
     assert answer.headers["x-jackfield-attempts"] == "2"
     plane.eventually(lambda: plane.upstream.requests[0].gone_at)
 
 
 def test_the_total_deadline_of_a_first_attempt_is_exact(plane: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("providers.engine.BACKSTOP", 15.0)
+    monkeypatch.setattr("providers.engine.BACKSTOP", 20.0)
     start = time.monotonic()
-    answer = plane.ask(plane.scenario("half", total=0.4))
+    answer = plane.ask(plane.scenario("half", total=1.5))
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_total_timeout")
-    assert time.monotonic() - start < 8, "the transport's own stays behind it"
+    assert time.monotonic() - start < 15, "the transport's own stays behind it"
 
 
 def test_the_total_deadline_covers_all_attempts(plane: Any) -> None:
-    answer = plane.ask(plane.scenario("half", "ok", total=0.4))
+    answer = plane.ask(plane.scenario("half", "ok", total=1.5))
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "upstream_total_timeout")
     assert len(plane.upstream.requests) == 1
     plane.eventually(lambda: plane.upstream.requests[0].gone_at)

@@ -311,6 +311,11 @@ def test_nobody_becomes_a_superuser_in_the_admin(rows: dict[str, models.Model]) 
     url = reverse("admin:auth_user_change", args=[me.pk])
     browser.post(url, {**posted(browser.get(url)), "is_superuser": "on", "user_permissions": "1"})
     assert not User.objects.get(pk=me.pk).is_superuser
+    password = {"password1": "another password 1", "password2": "another password 1"}
+    given = {"username": "newcomer", **password, "is_superuser": "on", "user_permissions": "1"}
+    assert browser.post(reverse("admin:auth_user_add"), given).status_code == 302
+    made = User.objects.get(username="newcomer")
+    assert not made.is_superuser and not made.user_permissions.exists() and not made.groups.exists()
     for name in ("admin:auth_user_password_change", "admin:auth_user_change"):
         data = {"password1": "another password 1", "password2": "another password 1", "username": "root"}
         assert browser.post(reverse(name, args=[root.pk]), data).status_code == 403

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from installation import ROOT, Installation, free_port
+from installation import ROOT, Installation, admitted, free_port
 from tests.promises import within
 
 #: What must not stand in the log of a healthy start and stop.
@@ -52,6 +52,7 @@ class Running:
         return found
 
     def chat(self, token: str, model: str = "echo") -> httpx.Response:
+        admitted(self.url, token)
         ask = {"model": model, "messages": [{"role": "user", "content": "hello there"}]}
         return httpx.post(f"{self.url}/v1/chat/completions", json=ask, headers={"authorization": f"Bearer {token}"})
 

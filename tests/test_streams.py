@@ -180,8 +180,8 @@ def test_comments_keep_a_stream_alive_for_a_while(plane: Any, monkeypatch: Any) 
 
 def test_the_total_deadline_ends_a_stream(plane: Any) -> None:
     start = time.monotonic()
-    _, events = plane.stream(plane.scenario("drip:0.1", total=0.6))
-    assert time.monotonic() - start < 10
+    _, events = plane.stream(plane.scenario("drip:0.1", total=3))
+    assert time.monotonic() - start < 20
     assert json.loads(events[-1])["error"]["code"] == "upstream_total_timeout"
 
 

@@ -106,8 +106,8 @@ class RolePermission(BasePermission):
         return table is None or may(user, _VERBS.get(request.method or "", "delete"), table)
 
 
-class ForRoles:
-    """Mixed into every view of /manage/: who comes in, and that the role decides. `table` is what the view shows."""
+class ForRoles(APIView):
+    """Beneath every view of /manage/: who comes in, and that the role decides. `table` is what the view shows."""
 
     authentication_classes = WAYS_IN
     permission_classes = (RolePermission,)

@@ -12,7 +12,6 @@ from rest_framework import generics
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from api.manage import serializers as forms
 from api.manage.access import ForRoles, OneRevision, Unservable
@@ -31,7 +30,7 @@ PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
 
 
-class Index(ForRoles, APIView):
+class Index(ForRoles):
     """What there is."""
 
     def get(self, request: Request) -> Response:
@@ -81,7 +80,7 @@ class OneProject(OneRevision, generics.RetrieveUpdateAPIView):
     http_method_names = ["get", "patch", "head", "options"]
 
 
-class Revisions(ForRoles, APIView):
+class Revisions(ForRoles):
     table = Revision
 
     def get(self, request: Request) -> Response:
@@ -89,7 +88,7 @@ class Revisions(ForRoles, APIView):
         return page(request, rows, "number", lambda row: forms.RevisionSerializer(row).data)
 
 
-class OneRevisionOfMany(ForRoles, APIView):
+class OneRevisionOfMany(ForRoles):
     table = Revision
 
     def get(self, request: Request, number: int) -> Response:
@@ -101,7 +100,7 @@ class OneRevisionOfMany(ForRoles, APIView):
         return Response({**forms.RevisionSerializer(row).data, "changes": changes})
 
 
-class Usage(ForRoles, APIView):
+class Usage(ForRoles):
     table = UsageRecord
     filters = ("project", "model", "account", "outcome", "request_id")
 
@@ -113,14 +112,14 @@ class Usage(ForRoles, APIView):
         return page(request, rows, "id", lambda row: forms.UsageSerializer(row).data)
 
 
-class Processes(ForRoles, APIView):
+class Processes(ForRoles):
     table = GatewayProcess
 
     def get(self, request: Request) -> Response:
         return Response(forms.ProcessSerializer(processes(), many=True).data)
 
 
-class Explain(ForRoles, APIView):
+class Explain(ForRoles):
     """How a name resolves for a project: every candidate, every one dropped, and why."""
 
     table = PublicModel
