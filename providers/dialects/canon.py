@@ -95,6 +95,8 @@ class ToolCall(msgspec.Struct, frozen=True, tag=True):
     cache: Cache | None = None
     #: id of the item in the Responses API, which is not the call's
     item_id: str = ""
+    #: members known to one dialect (`caller`, `toolset_name` at Anthropic ...)
+    extras: dict[str, Any] = {}
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag=True):
@@ -106,6 +108,8 @@ class ToolResult(msgspec.Struct, frozen=True, tag=True):
     failed: bool = False
     free: bool = False
     cache: Cache | None = None
+    #: members known to one dialect; `content`, where `parts` is not all of it
+    extras: dict[str, Any] = {}
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
@@ -152,6 +156,8 @@ class Tool(msgspec.Struct, frozen=True):
     cache: Cache | None = None
     dialect: str = ""
     value: dict[str, Any] = {}
+    #: members of a function or a search that only `dialect` knows
+    extras: dict[str, Any] = {}
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
