@@ -309,11 +309,11 @@ class _Forward:
         needs_usage = self.asked.usage_is_asked(candidate)
         pump = Pump(
             response,
-            self.asked,
-            candidate.family,
             tap,
             candidate.account.timeouts,
             self.due,
+            dialect=self.asked.dialect,
+            splitter=self.asked.splitter(candidate.family),
             secrets=secrets,
             place=place,
             needs_usage=needs_usage,

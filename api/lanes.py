@@ -1,8 +1,8 @@
 """What a client asks, said to each upstream, and what the upstream says, said to the client.
 
-There are two lanes. Where both speak the same dialect the bytes go through, with the model's name replaced both ways and
-an ear on usage and ending. Otherwise the request is read once into its canonical form and written for the upstream, and
-the answer or stream is read and written anew for the client.
+There are two lanes. Where both speak the same dialect the bytes go through, with the model's name replaced both ways
+and an ear on usage and ending. Otherwise the request is read once into its canonical form and written for the upstream,
+and the answer or stream is read and written anew for the client.
 """
 
 from __future__ import annotations

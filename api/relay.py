@@ -15,10 +15,9 @@ import httpx
 
 from api.cutting import open_streams
 from api.errors import BY_CODE, ApiError, Fault
-from api.lanes import Asked
 from api.trip import Trip
 from api.usage import Outcome
-from providers.dialects.dialect import Tap
+from providers.dialects.dialect import Splitter, Tap
 from providers.dialects.sse import Event, EventTooLong
 from providers.entries import Timeouts
 from providers.secrets import Secret
@@ -95,25 +94,25 @@ class Pump:
     def __init__(
         self,
         response: httpx.Response,
-        asked: Asked,
-        family: str,
         tap: Tap,
         timeouts: Timeouts,
         total_due: float,
         *,
+        dialect: str,
+        splitter: Splitter,
         secrets: tuple[Secret, ...],
         place: Place,
         needs_usage: bool,
     ) -> None:
         self.response = response
-        self._dialect = asked.dialect
+        self._dialect = dialect
         self.tap = tap
         self.secrets = secrets
         self._place = place
         self._needs_usage = needs_usage
         #: events with data that were fed and were no error
         self.relayed = 0
-        self._splitter = asked.splitter(family)
+        self._splitter = splitter
         self._chunks: AsyncIterator[bytes] = aiter(response.stream)  # type: ignore[arg-type]  # async here
         self._time = asyncio.get_running_loop().time
         self._gap = timeouts.gap

@@ -3,13 +3,21 @@
 from django.urls import URLPattern, URLResolver, path, re_path
 
 from api.health import Healthz, Metrics, Readyz
-from api.views import ChatCompletions, Model, Models, NotFound
+from api.listing import Model, Models
+from api.views import ChatCompletions, GenerateContent, Messages, NotFound, Responses
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),
-    path("v1/models", Models.as_view(), name="models"),
-    re_path(r"^v1/models/(?P<name>.{1,191})\Z", Model.as_view(), name="model"),
-    re_path(r"^v1(?:/(?P<rest>.*))?\Z", NotFound.as_view(), name="nothing"),
+    path("v1/responses", Responses.as_view(), name="responses"),
+    path("v1/messages", Messages.as_view(), name="messages"),
+    re_path(
+        r"^v1(?:beta|alpha)?/models/(?P<name>.{1,191}):(?P<verb>generateContent|streamGenerateContent)\Z",
+        GenerateContent.as_view(),
+        name="generate-content",
+    ),
+    re_path(r"^v1(?:beta|alpha)?/models\Z", Models.as_view(), name="models"),
+    re_path(r"^v1(?:beta|alpha)?/models/(?P<name>.{1,191})\Z", Model.as_view(), name="model"),
+    re_path(r"^v1(?:beta|alpha)?(?:/(?P<rest>.*))?\Z", NotFound.as_view(), name="nothing"),
     path("healthz", Healthz.as_view(), name="healthz"),
     path("readyz", Readyz.as_view(), name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),

@@ -7,9 +7,9 @@ are not, because bodies are relayed bytes.
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, ClassVar
 
-import msgspec
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase
@@ -23,13 +23,12 @@ from api.auth import Caller, HasProject, ProjectToken
 from api.body import read_json
 from api.errors import ApiError, Fault
 from api.lanes import Asked
-from api.naming import plan_for
 from api.trip import Trip
 from providers.families import OPENAI_CHAT
-from routing.resolve import AUTO, allowed_models
-from routing.snapshot import ModelEntry, Snapshot
 from routing.store import store
 
+#: Names of beta features, as Anthropic's SDKs send them.
+_BETA = re.compile(r"[A-Za-z0-9._\-]{1,64}(?:\s*,\s*[A-Za-z0-9._\-]{1,64}){0,31}\Z")
 _AUTHENTICATORS = (ProjectToken(),)
 _PERMISSIONS = (HasProject(),)
 
@@ -134,59 +133,55 @@ class DataView(APIView):
         return Answer(error.body(self.dialect), pairs, error.status_code)
 
 
-class ChatCompletions(DataView):
-    """POST /v1/chat/completions."""
+class Conversation(DataView):
+    """An endpoint that forwards a request in its dialect."""
 
     http_method_names = ["post"]
     metered = True
-    endpoint = "chat/completions"
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
         return await forward.chat(self.trip, Asked(self.dialect, fields))
 
 
-class Models(DataView):
-    """GET /v1/models: the models that the token may use."""
+class ChatCompletions(Conversation):
+    """POST /v1/chat/completions."""
 
-    http_method_names = ["get"]
-
-    async def get(self, request: Request) -> HttpResponse:
-        http: Any = request._request
-        snapshot: Snapshot = http.snapshot
-        key = ("models-page", http.project.id)
-        page = snapshot.memo.get(key)
-        if page is None:
-            entries = allowed_models(snapshot, http.project.id)
-            page = msgspec.json.encode({"object": "list", "data": [_described(entry) for entry in entries]})
-            snapshot.memo[key] = page
-        return self._json(page)
-
-    def _json(self, page: bytes) -> HttpResponse:
-        return Answer(page, [JSON, *self.trip.headers()])
+    endpoint = "chat/completions"
 
 
-class Model(Models):
-    """GET /v1/models/{id}; ids hold slashes."""
+class Responses(Conversation):
+    """POST /v1/responses."""
 
-    async def get(self, request: Request, name: str) -> HttpResponse:  # type: ignore[override]  # has a name
-        http: Any = request._request
-        snapshot: Snapshot = http.snapshot
-        name = name.strip()
-        public = snapshot.aliases.get(name, name)
-        for entry in allowed_models(snapshot, http.project.id):
-            if entry.name == public:
-                return self._json(msgspec.json.encode(_described(entry)))
-        if name in ("", AUTO):
-            raise ApiError(Fault.MODEL_NOT_FOUND, param="model")
-        # Not listed: a ref, or a name that the prefix table leads on.
-        try:
-            plan = plan_for(snapshot, http.project.id, name, self.dialect)
-        except ApiError as refusal:
-            raise ApiError(Fault.MODEL_NOT_FOUND, refusal.message, param="model") from None
-        owner = plan.candidates[0].provider.slug
-        found = {"id": plan.identity, "object": "model", "created": 0, "owned_by": owner}
-        return self._json(msgspec.json.encode(found))
+    endpoint = "responses"
+    dialect = "openai_responses"
+
+
+class Messages(Conversation):
+    """POST /v1/messages. Anthropic's own headers go to upstreams that speak its dialect."""
+
+    endpoint = "messages"
+    dialect = "anthropic_messages"
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        beta = request.META.get("HTTP_ANTHROPIC_BETA", "")
+        if beta and not _BETA.match(beta):
+            raise ApiError(Fault.INVALID_PARAMETER, "`anthropic-beta` must be a list of names.", param="anthropic-beta")
+        headers = (("anthropic-beta", beta),) if beta else ()
+        return await forward.chat(self.trip, Asked(self.dialect, fields, headers=headers))
+
+
+class GenerateContent(Conversation):
+    """POST /v1beta/models/{model}:generateContent and :streamGenerateContent, below /v1 as well."""
+
+    endpoint = "generateContent"
+    dialect = "google_generate"
+
+    async def post(self, request: Request, name: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        stream = verb == "streamGenerateContent"
+        return await forward.chat(self.trip, Asked(self.dialect, fields, model=name, stream=stream))
 
 
 class NotFound(DataView):
@@ -196,10 +191,6 @@ class NotFound(DataView):
         raise ApiError(Fault.PATH_NOT_FOUND)
 
     post = get
-
-
-def _described(entry: ModelEntry) -> dict[str, Any]:
-    return {"id": entry.name, "object": "model", "created": entry.created, "owned_by": "jackfield"}
 
 
 def _translated(problem: APIException) -> ApiError:

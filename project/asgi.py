@@ -39,6 +39,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # WhiteNoise hands files over as synchronous iterators. They are small, and only the control plane's own.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+#: Below these is the data plane; Google's SDKs ask below the last two.
+DATA_PATHS = ("/v1/", "/v1beta/", "/v1alpha/")
 data_plane = DataHandler()
 control_plane = ASGIHandler()
 
@@ -50,7 +52,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         return
     path: str = scope["path"]
     probe = path in PROBES
-    if probe or path == "/v1" or path.startswith("/v1/"):
+    if probe or path == "/v1" or path.startswith(DATA_PATHS):
         if probe or settings.PLANE != "control":
             await data_plane(scope, receive, send)
             return
@@ -97,10 +99,14 @@ async def lifespan(receive: Receive, send: Send) -> None:
         return
     await store.start()
     await pool.start(settings.REDIS_URL)
+    store.followers.append(minter.wake)
+    minter.start()
     data_plane.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     data_plane.stop()
+    store.followers.remove(minter.wake)
+    await sync_to_async(minter.stop)()
     await store.stop()
     await pool.stop()
     await transport.aclose()

@@ -172,10 +172,10 @@ def call_url(base: str, family: str, model: str, stream: bool = False) -> str:
 
 def _joined(path: str, tail: str) -> str:
     """`path` and `tail`, whose common segments (the end of one, the beginning of the other) come once."""
-    if not tail or path.endswith(tail):
+    if not tail:
         return path
     if tail.startswith(":"):
-        return path + tail
+        return path.removesuffix(tail) + tail
     segments, more = path.split("/"), tail.split("/")
     common = next((n for n in range(min(len(segments), len(more)), 0, -1) if segments[-n:] == more[:n]), 0)
     return "/".join([*segments, *more[common:]])

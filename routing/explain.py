@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from keys.vault import why_closed
-from providers.families import OPENAI_CHAT, family_of
+from providers.families import OPENAI_CHAT
 from providers.hosts import BadUrl, base_url
 from routing.allow import identity_of
 from routing.resolve import Candidate, Dropped, Plan, Unresolved, resolve

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry
-from providers.families import FAMILIES, choose
+from providers.families import choose
 from providers.names import MODEL_NAME
 from routing.allow import Allowance, allowance, allowed_models, ref_of
 from routing.drawing import drawn

@@ -8,6 +8,7 @@ import pytest
 
 from keys.entries import ProjectEntry
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry, Timeouts
+from providers.families import OPENAI_CHAT
 from routing.draft import Draft
 from routing.resolve import Unresolved, resolve
 from routing.snapshot import EMPTY, PreferenceEntry, PrefixEntry, RouteEntry, Snapshot
@@ -138,11 +139,11 @@ def panel() -> Panel:
 
 
 def place(snapshot: Snapshot, name: str, project: int = DEMO, **more) -> tuple[str, str]:
-    first = resolve(snapshot, project, name, dialect=CHAT, **more).candidates[0]
+    first = resolve(snapshot, project, name, dialect=OPENAI_CHAT, **more).candidates[0]
     return first.account.name, first.upstream_model
 
 
 def refusal(snapshot: Snapshot, name: str, project: int = DEMO, **more) -> Unresolved:
     with pytest.raises(Unresolved) as caught:
-        resolve(snapshot, project, name, dialect=CHAT, **more)
+        resolve(snapshot, project, name, dialect=OPENAI_CHAT, **more)
     return caught.value

@@ -119,11 +119,19 @@ def test_r08_a04_google_takes_its_key_in_the_query_gemini_sources_first() -> Non
 def test_r09_google_vertex_with_both_publishers() -> None:
     provider = CATALOG.provider("google-vertex")
     assert env("google-vertex") == ["GOOGLE_CLOUD_API_KEY", "VERTEX_API_KEY"]
-    assert url_of("google-vertex", project="p", model="gemini-2.5-pro") == (
-        "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1/publishers/google/models/"
-        "gemini-2.5-pro"
+    place = "aiplatform.googleapis.com/v1/projects/p/locations"
+    assert url_of("google-vertex", project="p") == (
+        f"https://us-central1-{place}/us-central1/publishers/google/models/a-model:generateContent"
     )
-    assert "/publishers/anthropic/models/{model}" in provider.families["google-vertex-anthropic"]
+    assert url_of("google-vertex", project="p", location="global") == (
+        f"https://{place}/global/publishers/google/models/a-model:generateContent"
+    )
+    assert url_of("google-vertex", "google-vertex-anthropic", project="p", location="europe-west1") == (
+        f"https://europe-west1-{place}/europe-west1/publishers/anthropic/models/a-model:rawPredict"
+    )
+    assert url_of("google-vertex", "openai-completions", project="p") == (
+        f"https://{place}/global/endpoints/openapi/chat/completions"
+    )
     names = {variable.name: variable for variable in provider.variables}
     assert names["project"].env[:2] == ("GOOGLE_CLOUD_PROJECT", "VERTEX_PROJECT")
     assert names["location"].env[:2] == ("GOOGLE_CLOUD_LOCATION", "VERTEX_LOCATION")
@@ -158,7 +166,7 @@ def test_r12_a15_bedrock_bearer_token_before_key_pair() -> None:
     ]
     provider = CATALOG.provider("amazon-bedrock")
     assert provider.credential == "sigv4"
-    assert url_of("amazon-bedrock") == "https://bedrock-runtime.us-east-1.amazonaws.com"
+    assert url_of("amazon-bedrock") == "https://bedrock-runtime.us-east-1.amazonaws.com/model/a-model/converse"
     assert provider.variables[0].env == ("AWS_REGION", "AWS_DEFAULT_REGION")
     assert set(provider.capabilities) == {"text", "tool-calls"}
 

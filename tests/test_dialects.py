@@ -10,17 +10,14 @@ import msgspec
 import pytest
 
 from providers.dialects import registry
-from providers.dialects.registry import DIALECTS
-from providers.families import FAMILIES, OPENAI_CHAT, OPENAI_COMPLETIONS, family_of
+from providers.dialects.registry import CLIENTS, DIALECTS, UPSTREAMS
+from providers.families import FAMILIES, OPENAI_CHAT, OPENAI_COMPLETIONS
 
 
 def test_every_dialect_has_its_package_and_a_family() -> None:
     folder = Path(registry.__file__).parent
     assert {path.parent.name for path in folder.glob("*/dialect.py")} == set(DIALECTS)
-    assert {family.dialect for family in FAMILIES.values() if family.dialect} == set(DIALECTS)
-    assert family_of(OPENAI_CHAT) == OPENAI_COMPLETIONS
-    with pytest.raises(LookupError):
-        family_of("klingon")
+    assert {family.dialect for family in FAMILIES.values() if family.dialect} == set(UPSTREAMS)
 
 
 def test_a_family_speaks_one_dialect_and_those_without_one_none() -> None:
@@ -34,7 +31,7 @@ def test_a_family_speaks_one_dialect_and_those_without_one_none() -> None:
 def test_answers_streams_and_errors_are_of_the_endpoints_dialect(plane: Any, monkeypatch: Any) -> None:
     """One more dialect is a package and its entry: nothing that relays names one."""
     taps = []
-    known = DIALECTS[OPENAI_CHAT]
+    known = CLIENTS[OPENAI_CHAT]
 
     def tap(model: str, asked_usage: bool) -> Any:
         taps.append(model)
@@ -46,7 +43,7 @@ def test_answers_streams_and_errors_are_of_the_endpoints_dialect(plane: Any, mon
         tap=tap,
         envelope=lambda error: json.dumps({"oops": error["code"]}).encode(),
     )
-    monkeypatch.setitem(DIALECTS, OPENAI_CHAT, other)
+    monkeypatch.setitem(CLIENTS, OPENAI_CHAT, other)
     model = plane.scenario("ok")
     assert plane.ask(model).json() == {"spliced": model}
     assert plane.ask(model, stream=True).status_code == 200
@@ -56,14 +53,9 @@ def test_answers_streams_and_errors_are_of_the_endpoints_dialect(plane: Any, mon
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_family_of_another_dialect_is_not_asked(plane: Any, monkeypatch: Any) -> None:
-    """That some dialect is spoken there is not enough."""
+def test_a_family_without_a_dialect_is_not_asked(plane: Any, monkeypatch: Any) -> None:
     model = plane.scenario("ok")
-    other = msgspec.structs.replace(FAMILIES[OPENAI_COMPLETIONS], dialect="anthropic_messages")
-    monkeypatch.setitem(FAMILIES, OPENAI_COMPLETIONS, other)
-    monkeypatch.setitem(
-        FAMILIES, "other", msgspec.structs.replace(other, name="other", dialect=OPENAI_CHAT)
-    )  # the endpoint's own
+    monkeypatch.setitem(FAMILIES, OPENAI_COMPLETIONS, msgspec.structs.replace(FAMILIES[OPENAI_COMPLETIONS], dialect=""))
     answer = plane.ask(model)
     assert (answer.status_code, answer.json()["error"]["code"]) == (501, "family_not_served")
     assert not plane.upstream.requests

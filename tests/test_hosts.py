@@ -121,7 +121,43 @@ def test_call_url(base, url):
 def test_other_families_are_joined_too():
     assert call_url("https://api.anthropic.com", "anthropic-messages", "m") == "https://api.anthropic.com/v1/messages"
     assert call_url("https://k.example/v1/messages", "anthropic-messages", "m") == "https://k.example/v1/messages"
+    assert call_url("https://k.example/v1", "anthropic-messages", "m") == "https://k.example/v1/messages"
     assert call_url("https://api.cohere.com/v2", "cohere-chat", "m") == "https://api.cohere.com/v2/chat"
+    assert call_url("https://api.cohere.com", "cohere-chat", "m") == "https://api.cohere.com/v2/chat"
+    assert (
+        call_url("https://api.openai.com/v1/chat/completions", "openai-responses", "m")
+        == "https://api.openai.com/v1/responses"
+    )
+
+
+def test_p15_models_in_urls_are_escaped_only_where_a_path_needs_it():
+    google = "https://generativelanguage.googleapis.com/v1beta"
+    assert call_url(google, "google-generative-ai", "gemini-3-pro") == f"{google}/models/gemini-3-pro:generateContent"
+    assert (
+        call_url(google, "google-generative-ai", "g", stream=True) == f"{google}/models/g:streamGenerateContent?alt=sse"
+    )
+    aws = "https://bedrock-runtime.us-east-1.amazonaws.com"
+    assert (
+        call_url(aws, "bedrock-converse", "us.anthropic.claude-haiku-4-5-20251001-v1:0", stream=True)
+        == f"{aws}/model/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse-stream"
+    )
+    vertex = "https://x-aiplatform.googleapis.com/v1/models/{model}"
+    assert call_url(vertex, "google-vertex-anthropic", "claude-sonnet-4-5@20250929").endswith(
+        "/models/claude-sonnet-4-5@20250929:rawPredict"
+    )
+    assert call_url(aws, "bedrock-converse", "../x?y#z").startswith(f"{aws}/model/..%2Fx%3Fy%23z/")
+
+
+def test_c22_the_deployment_is_the_model_where_the_account_names_none():
+    one = provider(
+        base_url="https://{resource}.openai.azure.com/openai/deployments/{deployment}/chat/completions?api-version=1"
+    )
+    mine = account(variables={"resource": "r"})
+    base = base_url(one, mine, {}, "azure-openai")
+    host = "https://r.openai.azure.com/openai/deployments"
+    assert call_url(base, "azure-openai", "gpt-5-mini") == f"{host}/gpt-5-mini/chat/completions?api-version=1"
+    base = base_url(one, mine, {"deployment": "d"}, "azure-openai")
+    assert call_url(base, "azure-openai", "gpt-5-mini") == f"{host}/d/chat/completions?api-version=1"
 
 
 def test_the_accounts_url_comes_first_then_the_familys_then_the_providers():
@@ -158,4 +194,9 @@ def test_the_family_of_a_request():
     assert choose(OPENAI_CHAT, "openai-completions", {}) == "openai-completions"
     assert choose(OPENAI_CHAT, "anthropic-messages", {}) == "anthropic-messages"
     assert choose(OPENAI_CHAT, "openai-responses", offered, asked="openai-responses") == "openai-responses"
-    assert [family.name for family in FAMILIES.values() if family.is_served] == ["openai-completions"]
+    # What speaks another dialect is translated for; what none is known for, is not asked while something else is.
+    assert (
+        choose(OPENAI_CHAT, "worker-fleet", {"byteplus-image": "x", "anthropic-messages": "y"}) == "anthropic-messages"
+    )
+    assert choose(OPENAI_CHAT, "worker-fleet", {}) == "worker-fleet"
+    assert not FAMILIES["worker-fleet"].is_served

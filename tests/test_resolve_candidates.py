@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.families import OPENAI_CHAT
 from routing.resolve import resolve
 from routing.snapshot import Snapshot
 from tests.panels import CHAT, DEMO, Panel, panel, refusal
@@ -81,18 +82,18 @@ def test_r47_a_deferred_provider_names_the_nearest_alternative():
 
 
 @pytest.mark.parametrize(
-    ("route", "account", "facts", "families", "endpoint", "family"),
+    ("route", "account", "facts", "families", "dialect", "family"),
     [
-        ("", "", "", {}, CHAT, "anthropic-messages"),  # the provider's, where it offers nothing else
-        ("", "", "", {CHAT: "https://x"}, CHAT, CHAT),  # what it also offers, in the client's dialect
+        ("", "", "", {}, OPENAI_CHAT, "anthropic-messages"),  # the provider's, where it offers nothing else
+        ("", "", "", {CHAT: "https://x"}, OPENAI_CHAT, CHAT),  # what it also offers, in the client's dialect
         ("", "", "", {CHAT: "https://x"}, "", "anthropic-messages"),
-        ("", "", "anthropic-messages", {CHAT: "https://x"}, CHAT, "anthropic-messages"),  # the model's own
-        ("", "openai-responses", "anthropic-messages", {CHAT: "https://x"}, CHAT, "openai-responses"),
-        ("cohere-chat", "openai-responses", "anthropic-messages", {CHAT: "x"}, CHAT, "cohere-chat"),
+        ("", "", "anthropic-messages", {CHAT: "https://x"}, OPENAI_CHAT, "anthropic-messages"),  # the model's own
+        ("", "openai-responses", "anthropic-messages", {CHAT: "https://x"}, OPENAI_CHAT, "openai-responses"),
+        ("cohere-chat", "openai-responses", "anthropic-messages", {CHAT: "x"}, OPENAI_CHAT, "cohere-chat"),
     ],
 )
 def test_a08_the_family_is_the_routes_then_the_accounts_then_the_models(
-    route, account, facts, families, endpoint, family
+    route, account, facts, families, dialect, family
 ):
     made = Panel().provider("p", family="anthropic-messages", families=families).account("p", family=account)
     made.facts("p", "m", family=facts).model("x", ("p", "m", {"family": route}))

@@ -35,7 +35,8 @@ DEMO, RICH = "demo", "rich"
 NOBODY: frozenset[str] = frozenset()
 ONLY_RICH = frozenset({RICH})
 ALL = frozenset({DEMO, RICH})
-ANTHROPIC = "anthropic-messages"
+#: A family that nothing speaks.
+FLEET = "worker-fleet"
 OWN = "https://{region}.own.example/v1"
 
 
@@ -104,22 +105,22 @@ CASES = {
     "loopback": Case(NOBODY, account={"base_url": "https://127.0.0.1/v1"}),
     "loopback-allowed": Case(ALL, account={"base_url": "http://127.0.0.1:9/v1", "private_network": True}),
     # families
-    "not-spoken": Case(NOBODY, provider={"family": ANTHROPIC}),
-    "not-spoken-by-the-account": Case(NOBODY, account={"family": ANTHROPIC}),
-    "not-spoken-by-the-route": Case(NOBODY, route={"family": ANTHROPIC}),
-    "not-spoken-by-the-model": Case(NOBODY, facts={"family": ANTHROPIC}),
-    "not-spoken-by-the-models-other-id": Case(NOBODY, facts={"family": ANTHROPIC, "model": "x", "aliases": ["up"]}),
-    "spoken-by-the-model": Case(ALL, provider={"family": ANTHROPIC}, facts={"family": "openai-completions"}),
+    "not-served": Case(NOBODY, provider={"family": FLEET}),
+    "not-served-by-the-account": Case(NOBODY, account={"family": FLEET}),
+    "not-served-by-the-route": Case(NOBODY, route={"family": FLEET}),
+    "not-served-by-the-model": Case(NOBODY, facts={"family": FLEET}),
+    "not-served-by-the-models-other-id": Case(NOBODY, facts={"family": FLEET, "model": "x", "aliases": ["up"]}),
+    "spoken-by-the-model": Case(ALL, provider={"family": FLEET}, facts={"family": "openai-completions"}),
     "spoken-by-the-route-against-the-model": Case(
-        ALL, route={"family": "openai-completions"}, facts={"family": ANTHROPIC}
+        ALL, route={"family": "openai-completions"}, facts={"family": FLEET}
     ),
     "offered-too": Case(
-        ALL, provider={"family": ANTHROPIC, "families": {"openai-completions": "https://too.example/v1"}}
+        ALL, provider={"family": FLEET, "families": {"openai-completions": "https://too.example/v1"}}
     ),
     "offered-too-and-not-asked": Case(
         NOBODY,
-        provider={"family": ANTHROPIC, "families": {"openai-completions": "https://too.example/v1"}},
-        account={"family": ANTHROPIC},
+        provider={"family": FLEET, "families": {"openai-completions": "https://too.example/v1"}},
+        account={"family": FLEET},
     ),
 }
 
