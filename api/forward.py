@@ -14,6 +14,7 @@ import asyncio
 import math
 import random
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Final, Literal
 
@@ -30,18 +31,18 @@ from api.naming import plan_for
 from api.relay import CLOCKS_DIFFER, Broken, Pump, read_some
 from api.trip import Trip
 from api.usage import Attempt, Outcome, microseconds
-from keys.origins import allows
+from keys.minted import NoToken, minted
 from keys.pool import Lease, pool
 from keys.sealing import Unsealable
 from providers import transport
-from providers.credentials import CannotSign, sign
+from providers.credentials import CannotSign, Unsigned, sign
 from providers.dialects.canon import BadAnswer
 from providers.dialects.jsonio import BadBody
 from providers.dialects.sse import EventTooLong
 from providers.dialects.usage import Usage
 from providers.exchange import Call, CallClock, Outgoing
 from providers.families import FAMILIES
-from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url
+from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url, variables_of
 from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
 from routing.latency import latencies
@@ -136,10 +137,14 @@ class _Forward:
             lease: Lease | None = None
             if key is not None:
                 try:
-                    lease = pool.lease(key)
+                    lease = minted.exchanged(candidate.provider.credential, pool.lease(key))
                 except Unsealable:
                     if self.error is None:
                         self._refuse(no_key(trip, candidate, sealed=True))
+                    continue
+                except NoToken as problem:
+                    text = f"Account '{candidate.account.name}' has no access token now: {problem}."
+                    self._refuse(ApiError(Fault.BAD_ACCOUNT, text))
                     continue
             outcome = await self._attempt(candidate, lease)
             if not isinstance(outcome, Verdict):
@@ -252,7 +257,7 @@ class _Forward:
         told = self.asked.told(candidate, model, stream)
         self.trip.dropped = told.dropped if stream is self.asked.stream else ("stream", *told.dropped)
         url = call_url(self._base(candidate, lease), candidate.family, model, stream)
-        if lease is not None and not allows(lease.key_set.origin, url):
+        if lease is not None and not lease.may_go(url):
             raise BadUrl("the route's address is not one that the account's keys were sealed for")
         headers = [
             ("content-type", "application/json"),
@@ -261,14 +266,29 @@ class _Forward:
             ("x-request-id", self.trip.row.request_id),
             ("via", identity.via()),
             *told.headers,
+            *(lease.headers if lease is not None else ()),
         ]
-        secret: Secret | None = lease.secret if lease is not None else None
-        url = sign(provider, headers, url, secret)
+        unsigned = Unsigned(provider, "POST", url, headers, told.body, self._variables(candidate, lease))
+        url, headers = sign(unsigned, lease.secret if lease is not None else None)
         call = Call(account.private_network, account.timeouts, clock)
         return Outgoing("POST", url, headers, told.body, call)
 
+    def _variables(self, candidate: Candidate, lease: Lease | None) -> Mapping[str, str]:
+        """What a signer may ask of the account; made once per snapshot."""
+        assert self.trip.snapshot is not None
+        memo = self.trip.snapshot.memo
+        key_set = lease.key_set if lease is not None else None
+        known = ("variables", candidate.account.id, key_set.id if key_set is not None else None)
+        values: Mapping[str, str] | None = memo.get(known)
+        if values is None:
+            own = key_set.variables if key_set is not None else {}
+            values = memo[known] = variables_of(candidate.provider, candidate.account, own)
+        return values
+
     def _base(self, candidate: Candidate, lease: Lease | None) -> str:
         """Below which URL the request goes; made once per snapshot. Raises BadUrl."""
+        if lease is not None and lease.api and not candidate.account.base_url:
+            return lease.api  # where the issuer of its access token wants it
         assert self.trip.snapshot is not None
         memo = self.trip.snapshot.memo
         key_set = lease.key_set if lease is not None else None

@@ -17,8 +17,10 @@ from keys.cooling import Cooling
 from keys.entries import KeyEntry, KeySetEntry
 from keys.mirror import Mirror
 from keys.order import Candidate, in_order
+from keys.origins import allows
 from keys.sealing import Unsealable
 from keys.vault import bound_entry, open_key
+from providers.hosts import origin_of
 from providers.secrets import Secret
 
 #: Orders remembered at most: one per (account's sets, project, route's set) in use.
@@ -33,11 +35,20 @@ Identity = tuple[str, bytes, int, int | None, str]
 
 
 class Lease(NamedTuple):
-    """An opened key. Use the secret for one request to an origin of `key_set.origin`, and keep it nowhere."""
+    """An opened key, or the access token that stands for it (`keys.minted`). For one request; keep it nowhere.
+
+    `api`: the base URL that the token's issuer named for it; `headers` are sent beside the token.
+    """
 
     secret: Secret
     key: KeyEntry
     key_set: KeySetEntry
+    api: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def may_go(self, url: str) -> bool:
+        """Is this URL at an origin that the key was sealed for, or that its token's issuer named?"""
+        return allows(self.key_set.origin, url) or (bool(self.api) and allows(origin_of(self.api), url))
 
 
 class KeyPool:

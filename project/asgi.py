@@ -29,6 +29,7 @@ from api.refusals import refusal
 from keys.pool import pool
 from project import checks
 from providers import transport
+from routing.minting import minter
 from routing.store import store
 
 Scope = dict[str, Any]

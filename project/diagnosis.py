@@ -30,7 +30,7 @@ from keys import ring as rings
 from keys.ring import BadRing, State
 from project import checks
 from providers.models import Account
-from routing.presence import convergence
+from routing.presence import NO_TOKEN, convergence
 from routing.revisions import latest
 from routing.shelf import Shelf
 
@@ -237,7 +237,13 @@ def processes() -> Findings:
     except DatabaseError:
         running, newest = [], 0
     for process in running:
-        if process.problem:
+        if process.problem.startswith(NO_TOKEN):
+            yield _warn(
+                "gateway",
+                f"{process.name}: {process.problem}",
+                "Look at the key and at what its issuer says of it; the gateway tries again by itself",
+            )
+        elif process.problem:
             yield _fail(
                 "gateway", f"{process.name}: {process.problem}", "Correct the configuration; the last good one serves"
             )

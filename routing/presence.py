@@ -17,6 +17,8 @@ from routing.revisions import latest
 GONE_AFTER: Final = 60.0
 #: A process that has not been seen for so long is not counted.
 PROCESS_GONE: Final = timedelta(seconds=10)
+#: How a sign of life begins where keys could not be exchanged for access tokens; the snapshot is well then.
+NO_TOKEN: Final = "no access token"  # noqa: S105 - words
 #: Milliseconds that a sign of life waits for SQLite's one writer; the next one comes anyway.
 _PATIENCE_MS: Final = 100
 

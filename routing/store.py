@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +26,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, connection
 
 from keys import ring as rings
+from keys.minted import minted
 from keys.pool import pool
 from keys.ring import BadRing, UnknownKey
 from routing import tables
 from routing.breath import breathing, undisturbed
 from routing.build import BadSnapshot, build, patch
 from routing.pacing import no_pace
-from routing.presence import forget, show
+from routing.presence import NO_TOKEN, forget, show
 from routing.revisions import published
 from routing.shelf import NoCopy, Shelf
 from routing.snapshot import EMPTY, Snapshot
@@ -66,6 +68,8 @@ class Store:
 
     def __init__(self) -> None:
         self.current: Snapshot = EMPTY
+        #: called by the thread after `current` was replaced; they return at once
+        self.followers: list[Callable[[], None]] = []
         #: Why the newest revision does not serve, or that the database cannot be reached; empty is well.
         self.problem = ""
         #: "", "database", "disk" or "installed": where `current` came from
@@ -188,6 +192,7 @@ class Store:
 
     def _round(self) -> None:
         """One look, and the housekeeping that is due. Whatever is wrong with the database ends here."""
+        before = self.current
         try:
             self._look()
             self._check_keys()
@@ -198,6 +203,9 @@ class Store:
             self.problem = f"the ring of master keys cannot be read: {error}"[:300]
         except SURVIVED as error:
             self._stumbled(error)
+        if self.current is not before:
+            for wake in self.followers:
+                wake()
         self._copy()
 
     def _stumbled(self, error: Exception) -> None:
@@ -303,7 +311,8 @@ class Store:
     def _beat(self) -> None:
         if time.monotonic() < self._due["beat"] or not self.source:
             return
-        written = show(self._name, self.current.revision, self.applied_at, self.problem)
+        problem = self.problem or _without_token(self.current)
+        written = show(self._name, self.current.revision, self.applied_at, problem)
         self._due["beat"] = time.monotonic() + (BEAT if written else 1.0)
 
     def _check_keys(self) -> None:
@@ -334,6 +343,12 @@ class Store:
                 self._shelf.mark(self.current.revision, self._known_at)
         except (OSError, BadRing, UnknownKey) as error:
             log.warning("the copy of the snapshot cannot be written: %s", type(error).__name__)
+
+
+def _without_token(snapshot: Snapshot) -> str:
+    """The accounts whose keys could not be exchanged for an access token at the last try, and why."""
+    failing = [(snapshot.accounts[owner].name, why) for owner, why in minted.failing() if owner in snapshot.accounts]
+    return "; ".join(f"{NO_TOKEN} for account {name}: {why}" for name, why in failing)
 
 
 store = Store()

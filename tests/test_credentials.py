@@ -11,11 +11,15 @@ import traceback
 import msgspec
 import pytest
 
-from providers.credentials import SCHEMES, CannotSign, sign
+from providers.credentials import SCHEMES, CannotSign, Signed, Unsigned, sign
 from providers.secrets import Secret
 from tests.test_hosts import provider
 
 URL = "https://a.example/v1/chat/completions"
+
+
+def signed(secret: Secret | None, url: str = URL, **fields) -> Signed:
+    return sign(Unsigned(provider(**fields), "POST", url, [("accept", "*/*")], b"{}"), secret)
 
 
 @pytest.mark.parametrize(
@@ -31,34 +35,31 @@ URL = "https://a.example/v1/chat/completions"
     ],
 )
 def test_each_scheme(scheme, name, headers, url):
-    sent: list[tuple[str, str]] = []
-    assert sign(provider(credential=scheme, credential_name=name), sent, URL, Secret("k+/=1")) == url
-    assert sent == headers
+    found = signed(Secret("k+/=1"), credential=scheme, credential_name=name)
+    assert found == (url, [("accept", "*/*"), *headers])
 
 
 def test_a_query_string_is_continued():
-    assert sign(provider(credential="query"), [], URL + "?a=1", Secret("k")) == URL + "?a=1&key=k"
+    assert signed(Secret("k"), URL + "?a=1", credential="query").url == URL + "?a=1&key=k"
 
 
-@pytest.mark.parametrize("scheme", ["bearer", "header", "query", "none"])
+@pytest.mark.parametrize("scheme", [name for name, signer in SCHEMES.items() if signer is not None])
 def test_without_a_secret_nothing_is_added(scheme):
-    sent: list[tuple[str, str]] = []
-    assert sign(provider(credential=scheme), sent, URL, None) == URL
-    assert sent == []
+    assert signed(None, credential=scheme) == (URL, [("accept", "*/*")])
 
 
 @pytest.mark.parametrize("key", ["", "a\r\nX-Evil: 1", "a\nb", "a\x00b", "schlüssel", " padded ", "tab\t"])
-def test_a_key_that_fits_no_header_is_refused_unseen(key):
-    sent: list[tuple[str, str]] = []
+@pytest.mark.parametrize("scheme", [name for name, signer in SCHEMES.items() if signer is not None])
+def test_a_key_that_fits_no_header_is_refused_unseen(key, scheme):
     with pytest.raises(CannotSign) as caught:
-        sign(provider(), sent, URL, Secret(key))
-    assert sent == [] and (not key or key not in str(caught.value))
+        signed(Secret(key), credential=scheme)
+    assert not key or key not in str(caught.value)
 
 
 @pytest.mark.parametrize("scheme", [name for name, signer in SCHEMES.items() if signer is None] + ["unheard-of"])
 def test_a_scheme_without_a_signer_is_refused_by_name(scheme):
     with pytest.raises(CannotSign, match=scheme):
-        sign(provider(credential=scheme), [], URL, Secret("k"))
+        signed(Secret("k"), credential=scheme)
 
 
 def test_a_secret_does_not_leak(caplog):

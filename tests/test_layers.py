@@ -53,8 +53,12 @@ PURE = frozenset(
     }
 )
 #: Names validate the fields of models, so they hold Django's validators beside their patterns. Verdicts are passed on
-#: httpx's exceptions, which are the types of the transport's seam.
-MAY_IMPORT = {"providers.names": frozenset({"django"}), "providers.verdicts": frozenset({"httpx"})}
+#: httpx's exceptions, which are the types of the transport's seam. AWS's signer computes from what it is given.
+MAY_IMPORT = {
+    "providers.names": frozenset({"django"}),
+    "providers.verdicts": frozenset({"httpx"}),
+    "providers.credentials.sigv4": frozenset({"botocore"}),
+}
 #: The home directory stands beneath the settings, and so beneath every room. It imports nothing of ours.
 BENEATH = frozenset({"project.home"})
 SAYS_PURE = re.compile(r"\bPure[.:]")

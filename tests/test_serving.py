@@ -88,8 +88,8 @@ CASES = {
     "keyless": Case(ALL, (), provider={"keyless": True}),
     "credential-none": Case(ALL, (), provider={"credential": "none"}),
     "credential-none-empty-set": Case(ALL, (Set(keys=0),), provider={"credential": "none"}),
-    "credential-not-built": Case(NOBODY, provider={"credential": "sigv4"}),
-    "credential-not-built-keyless": Case(NOBODY, (), provider={"credential": "sigv4", "keyless": True}),
+    "credential-not-built": Case(NOBODY, provider={"credential": "device-code"}),
+    "credential-not-built-keyless": Case(NOBODY, (), provider={"credential": "device-code", "keyless": True}),
     # addresses
     "no-address": Case(NOBODY, (), account={"base_url": ""}, provider={"keyless": True}),
     "variable-missing": Case(NOBODY, (), account={"base_url": OWN}, provider={"keyless": True}),
@@ -111,12 +111,8 @@ CASES = {
     "not-served-by-the-model": Case(NOBODY, facts={"family": FLEET}),
     "not-served-by-the-models-other-id": Case(NOBODY, facts={"family": FLEET, "model": "x", "aliases": ["up"]}),
     "spoken-by-the-model": Case(ALL, provider={"family": FLEET}, facts={"family": "openai-completions"}),
-    "spoken-by-the-route-against-the-model": Case(
-        ALL, route={"family": "openai-completions"}, facts={"family": FLEET}
-    ),
-    "offered-too": Case(
-        ALL, provider={"family": FLEET, "families": {"openai-completions": "https://too.example/v1"}}
-    ),
+    "spoken-by-the-route-against-the-model": Case(ALL, route={"family": "openai-completions"}, facts={"family": FLEET}),
+    "offered-too": Case(ALL, provider={"family": FLEET, "families": {"openai-completions": "https://too.example/v1"}}),
     "offered-too-and-not-asked": Case(
         NOBODY,
         provider={"family": FLEET, "families": {"openai-completions": "https://too.example/v1"}},

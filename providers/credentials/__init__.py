@@ -1,7 +1,8 @@
 """How a key is put on a request: one file per scheme, chosen by the provider's `credential`. Pure.
 
 Signing comes last, when URL, headers and body are final. A scheme that is known but has no signer here is in the
-catalog and configurable; `sign` refuses it by name before anything is sent.
+catalog and configurable; `sign` refuses it by name before anything is sent. Of some schemes the stored secret itself
+is never sent with a request: it is exchanged for an access token beforehand (`providers.minting`), which signs.
 """
 
 from __future__ import annotations
@@ -9,17 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from providers.credentials import bearer, header_key, none, query_key
-from providers.entries import ProviderEntry
+from providers.credentials import bearer, copilot, google_adc, header_key, none, oauth2_client, query_key, sigv4
+from providers.credentials.request import CannotSign, Headers, Signed, Unsigned, fits
 from providers.secrets import Secret
 
-Headers = list[tuple[str, str]]
-Signer = Callable[[ProviderEntry, Headers, str, str], str]
+__all__ = ("SCHEMES", "CannotSign", "Headers", "Signed", "Signer", "Unsigned", "is_exchanged", "sign")
 
-
-class CannotSign(ValueError):
-    """The request cannot be signed: the scheme has no signer, or the key is not fit for a header."""
-
+Signer = Callable[[Unsigned, str], Signed]
 
 #: scheme -> its signer; None: known, not built.
 SCHEMES: Final[dict[str, Signer | None]] = {
@@ -27,25 +24,35 @@ SCHEMES: Final[dict[str, Signer | None]] = {
     "header": header_key.sign,
     "query": query_key.sign,
     "none": none.sign,
-    "sigv4": None,
-    "oauth2-client": None,
-    "google-adc": None,
+    "sigv4": sigv4.sign,
+    "oauth2-client": oauth2_client.sign,
+    "google-adc": google_adc.sign,
     "device-code": None,
-    "copilot": None,
+    "copilot": copilot.sign,
 }
+#: Schemes whose stored secret may be exchanged; of those that always are, True.
+EXCHANGED: Final = {"google-adc": False, "oauth2-client": True, "copilot": True}
 
 
-def sign(provider: ProviderEntry, headers: Headers, url: str, secret: Secret | None) -> str:
-    """Append the credential to `headers`, or to the URL; the URL to call is returned.
+def is_exchanged(scheme: str, secret: Secret) -> bool:
+    """Is this stored secret exchanged for an access token, which is sent in its place?"""
+    always = EXCHANGED.get(scheme)
+    return always is not None and (always or secret.reveal().startswith("{"))
+
+
+def sign(request: Unsigned, secret: Secret | None) -> Signed:
+    """The request with its credential in a header or the URL.
 
     Without a secret (a keyless provider) nothing is added. Raises CannotSign, which never holds the key.
     """
-    signer = SCHEMES.get(provider.credential)
+    scheme = request.provider.credential
+    signer = SCHEMES.get(scheme)
     if signer is None:
-        raise CannotSign(f"no signer for the credential scheme '{provider.credential}'")
+        raise CannotSign(f"no signer for the credential scheme '{scheme}'")
     if secret is None:
-        return url
+        return Signed(request.url, request.headers)
     plain = secret.reveal()
-    if not plain or not plain.isascii() or not plain.isprintable() or plain != plain.strip():
-        raise CannotSign(f"the key of provider '{provider.slug}' holds characters that no header may carry")
-    return signer(provider, headers, url, plain)
+    # A document of several parts is never sent; its signer looks at the parts.
+    if not fits(plain) and not (scheme == "sigv4" and plain.startswith("{")):
+        raise CannotSign(f"the key of provider '{request.provider.slug}' holds characters that no header may carry")
+    return signer(request, plain)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from providers.entries import ProviderEntry
+from providers.credentials.request import Signed, Unsigned
 
 
-def sign(provider: ProviderEntry, headers: list[tuple[str, str]], url: str, key: str) -> str:
-    """Append the header (`credential_name`, or Authorization)."""
-    headers.append((provider.credential_name or "Authorization", f"Bearer {key}"))
-    return url
+def sign(request: Unsigned, key: str) -> Signed:
+    """Add the header (`credential_name`, or Authorization)."""
+    name = request.provider.credential_name or "Authorization"
+    return Signed(request.url, [*request.headers, (name, f"Bearer {key}")])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from providers.entries import ProviderEntry
+from providers.credentials.request import Signed, Unsigned
 
 
-def sign(provider: ProviderEntry, headers: list[tuple[str, str]], url: str, key: str) -> str:
-    """Append the header (`credential_name`, or x-api-key)."""
-    headers.append((provider.credential_name or "x-api-key", key))
-    return url
+def sign(request: Unsigned, key: str) -> Signed:
+    """Add the header (`credential_name`, or x-api-key)."""
+    return Signed(request.url, [*request.headers, (request.provider.credential_name or "x-api-key", key)])

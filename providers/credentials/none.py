@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from providers.entries import ProviderEntry
+from providers.credentials.request import Signed, Unsigned
 
 
-def sign(provider: ProviderEntry, headers: list[tuple[str, str]], url: str, key: str) -> str:
+def sign(request: Unsigned, key: str) -> Signed:
     """Add nothing, even where a key is stored."""
-    return url
+    return Signed(request.url, request.headers)

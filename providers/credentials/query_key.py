@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from providers.entries import ProviderEntry
+from providers.credentials.request import Signed, Unsigned
 
 
-def sign(provider: ProviderEntry, headers: list[tuple[str, str]], url: str, key: str) -> str:
-    """Return the URL with the parameter (`credential_name`, or key) added. Such a URL must never be shown."""
-    name = quote(provider.credential_name or "key", safe="")
-    return f"{url}{'&' if '?' in url else '?'}{name}={quote(key, safe='')}"
+def sign(request: Unsigned, key: str) -> Signed:
+    """Add the parameter (`credential_name`, or key) to the URL. Such a URL must never be shown."""
+    url, name = request.url, quote(request.provider.credential_name or "key", safe="")
+    return Signed(f"{url}{'&' if '?' in url else '?'}{name}={quote(key, safe='')}", request.headers)

@@ -1,0 +1,100 @@
+"""Stored secrets exchanged for access tokens: the only input and output of it. Blocking: for threads, never a request.
+
+What is sent and how it is read is in `providers.credentials`, one file per scheme; of Google both are google-auth's.
+"""
+
+from __future__ import annotations
+
+import calendar
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import requests
+from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request as GoogleRequest
+from google.oauth2.credentials import Credentials as AuthorizedUser
+from google.oauth2.service_account import Credentials as ServiceAccount
+from urllib3.exceptions import HTTPError
+
+from providers.credentials import copilot, google_adc, oauth2_client
+from providers.credentials.request import LIFE_UNSAID, CannotMint, Exchange, Grant, fits, part
+from providers.requesting import NotAllowed, Session
+from providers.scrubbing import scrub
+from providers.secrets import Secret
+
+#: Characters of an issuer's own words that are kept.
+_MOST_SAID: Final = 200
+
+
+class _Scheme(Protocol):
+    def ask(self, plain: str) -> Exchange: ...
+    def read(self, body: bytes, now: float) -> Grant: ...
+    def secrets_of(self, plain: str) -> tuple[Secret, ...]: ...
+
+
+_SCHEMES: Final[dict[str, _Scheme]] = {"oauth2-client": oauth2_client, "copilot": copilot}
+
+
+def mint(scheme: str, secret: Secret, *, private: bool, clock: Callable[[], float] = time.time) -> Grant:
+    """An access token for this stored secret. Raises CannotMint, whose text holds no secret.
+
+    `private`: the account may reach private networks, plain HTTP and other ports.
+    """
+    plain = secret.reveal()
+    now = clock()  # before anything is sent: a token is never taken to live longer than it does
+    with Session(private=private) as session:
+        try:
+            if scheme == "google-adc":
+                return _google(plain, session, now)
+            return _exchange(_SCHEMES[scheme], plain, session, now)
+        except NotAllowed as problem:
+            raise CannotMint(f"the token endpoint: {problem}") from None
+        except (requests.RequestException, HTTPError, OSError) as problem:
+            raise CannotMint(f"the token endpoint did not answer ({type(problem).__name__})") from None
+
+
+def _exchange(scheme: _Scheme, plain: str, session: Session, now: float) -> Grant:
+    asked = scheme.ask(plain)
+    answer = session.request(
+        asked.method, asked.url, headers=asked.headers, data=asked.body or None, allow_redirects=False
+    )
+    if answer.status_code != 200:
+        said = scrub(answer.text, (Secret(plain), *scheme.secrets_of(plain)), _MOST_SAID)
+        raise CannotMint(f"the token endpoint answered {answer.status_code}: {said}")
+    return scheme.read(answer.content, now)
+
+
+def _google(plain: str, session: Session, now: float) -> Grant:
+    parts = google_adc.parts_of(plain)
+    secrets = (Secret(plain), *google_adc.secrets_of(plain))
+    try:
+        credentials = _credentials(parts)
+        credentials.refresh(GoogleRequest(session))
+    except GoogleAuthError as problem:
+        raise CannotMint(f"Google gave no token: {scrub(str(problem), secrets, _MOST_SAID)}") from None
+    except (ValueError, TypeError) as problem:
+        if isinstance(problem, NotAllowed):
+            raise
+        # Its text may quote the file.
+        raise CannotMint("the key file cannot be read: its private key or another field is damaged") from None
+    token = credentials.token
+    if not isinstance(token, str) or not fits(token):
+        raise CannotMint("Google's answer holds no token")
+    expiry: Any = credentials.expiry
+    expires_at = calendar.timegm(expiry.utctimetuple()) if expiry is not None else now + LIFE_UNSAID
+    # Who signed in has no project of their own to be counted for.
+    project = part(parts, "quota_project_id")
+    headers = (("x-goog-user-project", project),) if fits(project) else ()
+    return Grant(Secret(token), expires_at, headers=headers)
+
+
+def _credentials(parts: dict[str, object]) -> Credentials:
+    """google-auth's form of the two kinds of key file."""
+    if parts["type"] == google_adc.SERVICE_ACCOUNT:
+        made: Credentials = ServiceAccount.from_service_account_info(parts, scopes=list(google_adc.SCOPES))
+    else:
+        # The endpoint is Google's own, whatever the file says.
+        made = AuthorizedUser.from_authorized_user_info(parts)
+    return made

@@ -1,0 +1,219 @@
+"""The thread that keeps an access token ready for every key that needs one: fetched before it is asked for, renewed
+at least a minute before it ends, never on a request.
+
+It is woken when the served snapshot changes. Each exchange runs on a small pool of threads, so that one issuer that
+hangs delays no other account. One that fails is tried again after a growing pause and told once per reason in the log,
+in `explain` and in the sign of life that `doctor` and the admin read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from keys.minted import Minted, Place, minted
+from keys.order import Candidate
+from keys.pool import KeyPool, pool
+from keys.ring import BadRing
+from keys.sealing import Unsealable
+from providers.credentials import EXCHANGED, is_exchanged
+from providers.credentials.request import CannotMint, Grant
+from providers.minting import mint
+from providers.secrets import Secret
+from routing.snapshot import Snapshot
+from routing.store import store
+
+log = logging.getLogger(__name__)
+
+#: Seconds before its end at which a token is renewed, at least and at most; in between, this part of its life.
+SOONEST: Final = 60.0
+LATEST: Final = 300.0
+PART: Final = 0.2
+#: Seconds after a failure until the next try: the first pause, doubled each time, and the longest.
+FIRST_PAUSE: Final = 5.0
+LONGEST_PAUSE: Final = 300.0
+#: Exchanges at once; seconds between two looks where nothing is due.
+AT_ONCE: Final = 4
+IDLE: Final = 30.0
+
+
+class Wanted(NamedTuple):
+    """One key that is exchanged."""
+
+    place: Place
+    account: str
+    scheme: str
+    private: bool
+    key: Candidate
+
+
+class _State(NamedTuple):
+    """When the next exchange is due (epoch seconds), and how many failed in a row."""
+
+    due: float
+    failures: int = 0
+
+
+class Minter:
+    """One per process: `minter`. `snapshot` gives what is served now."""
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        *,
+        tokens: Minted = minted,
+        keys: KeyPool = pool,
+        exchange: Callable[..., Grant] = mint,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._snapshot = snapshot
+        self._tokens = tokens
+        self._keys = keys
+        self._exchange = exchange
+        self._clock = clock
+        self._states: dict[Place, _State] = {}
+        self._running: set[Place] = set()
+        self._seen: Snapshot | None = None
+        self._wanted: list[Wanted] = []
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._workers: ThreadPoolExecutor | None = None
+
+    def start(self) -> None:
+        """Begin; returns at once. Safe to call twice."""
+        if self._thread is not None:
+            return
+        self._stop.clear()
+        self._workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="minting")
+        self._thread = threading.Thread(target=self._run, name="minting", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread. An exchange under way is not waited for."""
+        thread, self._thread = self._thread, None
+        workers, self._workers = self._workers, None
+        self._stop.set()
+        self._wake.set()
+        if workers is not None:
+            workers.shutdown(wait=False, cancel_futures=True)
+        if thread is not None:
+            thread.join(2.0)
+        self._running.clear()
+        self._states.clear()
+        self._wanted, self._seen = [], None
+        self._tokens.forget_others(set())
+
+    def wake(self) -> None:
+        """Look now: what is served has changed. From any thread; returns at once."""
+        self._wake.set()
+
+    def round(self) -> float:
+        """Forget keys that are gone, begin what is due; seconds until the next is."""
+        snapshot = self._snapshot()
+        if snapshot is not self._seen:
+            self._seen = snapshot
+            self._follow(list(wanted(snapshot)))
+        now = self._clock()
+        next_due = now + IDLE
+        for item in self._wanted:
+            state = self._states.get(item.place, _State(0.0))
+            if item.place in self._running:
+                continue
+            if state.due > now:
+                next_due = min(next_due, state.due)
+                continue
+            self._begin(item)
+        return max(next_due - now, 0.0)
+
+    # --- in the threads -----------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            self._wake.wait(self.round())
+
+    def _follow(self, found: list[Wanted]) -> None:
+        """Another snapshot: an account that changed is tried again at once where it failed."""
+        before = {item.place: item for item in self._wanted}
+        for item in found:
+            known = before.get(item.place)
+            state = self._states.get(item.place)
+            if state is not None and state.failures and known is not None and known.private != item.private:
+                self._states.pop(item.place)
+        self._wanted = found
+        places = {item.place for item in found}
+        self._states = {place: state for place, state in self._states.items() if place in places}
+        self._tokens.forget_others(places)
+
+    def _begin(self, item: Wanted) -> None:
+        self._running.add(item.place)
+        if self._workers is None:
+            self._work(item)  # no thread was started: the caller wants it done now
+            return
+        try:
+            self._workers.submit(self._work, item).add_done_callback(_tell)
+        except RuntimeError:  # it is being stopped
+            self._running.discard(item.place)
+
+    def _work(self, item: Wanted) -> None:
+        """One exchange, and when the next is due."""
+        failures = self._states.get(item.place, _State(0.0)).failures
+        pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
+        self._states[item.place] = _State(self._clock() + pause, failures + 1)
+        try:
+            secret = self._keys.lease(item.key).secret
+            if is_exchanged(item.scheme, secret):
+                self._states[item.place] = _State(self._fetch(item, secret))
+            else:
+                self._states[item.place] = _State(float("inf"))  # it is sent as it is
+        except CannotMint as problem:
+            if self._tokens.failed(item.place, str(problem)):
+                log.warning("account %s has no new access token: %s", item.account, problem)
+        except (Unsealable, BadRing) as problem:
+            log.debug("a key of account %s does not open: %s", item.account, problem)  # the pool tells of it
+        finally:
+            self._running.discard(item.place)
+            self._wake.set()
+
+    def _fetch(self, item: Wanted, secret: Secret) -> float:
+        """Exchange and keep; when to renew."""
+        began = self._clock()
+        grant = self._exchange(item.scheme, secret, private=item.private, clock=self._clock)
+        lives = grant.expires_at - began
+        if lives <= 0:
+            raise CannotMint("the token had ended before it came: is the clock of this machine right?")
+        self._tokens.keep(item.place, grant)
+        early = min(max(lives * PART, SOONEST), LATEST)
+        # A token that lives hardly longer than that is renewed in the middle of its life.
+        return grant.expires_at - (early if lives > 2 * early else lives / 2)
+
+
+def wanted(snapshot: Snapshot) -> Iterator[Wanted]:
+    """Every enabled key of the accounts whose scheme exchanges keys, each once per account."""
+    for account in snapshot.accounts.values():
+        provider = snapshot.providers.get(account.provider)
+        if provider is None or provider.credential not in EXCHANGED or not (account.enabled and provider.enabled):
+            continue
+        seen: set[str] = set()
+        for key_set in snapshot.key_sets.get(account.id, ()):
+            for key in key_set.keys:
+                if key.enabled and key.fingerprint not in seen:
+                    seen.add(key.fingerprint)
+                    place = (account.id, key.fingerprint)
+                    candidate = Candidate(key, key_set)
+                    yield Wanted(place, account.name, provider.credential, account.private_network, candidate)
+
+
+def _tell(done: Future[None]) -> None:
+    """An exchange that ended in a way nobody foresaw; its text may hold anything, so the log gets its kind alone."""
+    problem = None if done.cancelled() else done.exception()
+    if problem is not None:
+        log.error("an exchange for an access token failed: %s", type(problem).__name__)
+
+
+minter = Minter(lambda: store.current)
