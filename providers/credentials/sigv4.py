@@ -24,7 +24,8 @@ from providers.credentials.request import CannotMint, CannotSign, Headers, Signe
 SERVICE: Final = "bedrock"
 #: The region in AWS's own host names: bedrock-runtime.eu-west-1.amazonaws.com, also of FIPS and private endpoints.
 _REGION_OF_HOST: Final = re.compile(
-    r"//(?:[a-z0-9-]+\.)?bedrock[a-z-]*\.([a-z]{2,}(?:-[a-z]+)+-[0-9]+)\.(?:vpce\.)?(?:amazonaws\.com|api\.aws)"
+    r"//(?:[a-z0-9-]+\.)?bedrock[a-z-]*\.([a-z]{2,}(?:-[a-z]+)+-[0-9]+)\.(?:vpce\.)?"
+    r"(?:amazonaws\.com(?:\.cn)?|api\.aws)(?=[:/?#]|\Z)"
 )
 _SIGNED: Final = frozenset({"content-type"})
 
