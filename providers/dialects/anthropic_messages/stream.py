@@ -1,0 +1,242 @@
+"""Reads the stream of an upstream. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from providers.dialects import signatures
+from providers.dialects.anthropic_messages.blocks import read_block, read_citation
+from providers.dialects.anthropic_messages.counting import read_usage
+from providers.dialects.anthropic_messages.response import (
+    answered,
+    leftovers,
+    stop_for,
+    text_of,
+    tier_of,
+    usage_leftovers,
+)
+from providers.dialects.anthropic_messages.words import NAME
+from providers.dialects.canon import (
+    BadAnswer,
+    Began,
+    Cited,
+    Counted,
+    Delta,
+    Grew,
+    Misfit,
+    Noted,
+    Opaque,
+    Part,
+    PartBegan,
+    PartEnded,
+    Signed,
+    Stopped,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from providers.dialects.dialect import StreamError
+from providers.dialects.sse import Event
+
+_decode: Final = msgspec.json.Decoder().decode
+#: What carries on where a block was never begun, as some copies of this API do.
+_BEGUN_BY: Final[dict[str, Part]] = {"text_delta": Text(""), "thinking_delta": Thinking("")}
+_GROWING: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+_WORDS: Final = (b"", b"[DONE]")
+
+
+class Reader:
+    """Feed it events, take deltas."""
+
+    def __init__(self) -> None:
+        self.done_seen = False
+        self.error: StreamError | None = None
+        self._began = False
+        self._stopped = False
+        self._reports: list[Any] = []
+        #: the parts so far, whether still open or not
+        self._parts: dict[int, Part] = {}
+        self._open: set[int] = set()
+        #: blocks of this dialect alone, which are told when they are whole, and the JSON text of their input
+        self._held: dict[int, tuple[dict[str, Any], list[str]]] = {}
+
+    @property
+    def finished(self) -> bool:
+        """The upstream said why it stopped, be it without the last event."""
+        return self.error is None and (self.done_seen or self._stopped)
+
+    def feed(self, event: Event) -> list[Delta]:
+        """What one event says. Unknown events say nothing."""
+        data = event.data
+        if data is None or data.strip() in _WORDS:
+            return []
+        try:
+            found = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            self.error = StreamError(data, malformed=True)
+            return []
+        kind = found.get("type") or event.name
+        if kind == "error" or event.name == "error":
+            self.error = StreamError(data)
+            return []
+        try:
+            return self._told(kind, found)
+        except (BadAnswer, Misfit):
+            self.error = StreamError(data, malformed=True)
+            return []
+
+    def end(self) -> list[Delta]:
+        """The ends of what is still open."""
+        return self._close()
+
+    def _told(self, kind: Any, found: dict[str, Any]) -> list[Delta]:
+        match kind:
+            case "message_start":
+                return self._start(found.get("message"))
+            case "content_block_start":
+                return self._begin(_index(found), found.get("content_block"))
+            case "content_block_delta":
+                return self._grow(_index(found), found.get("delta"))
+            case "content_block_stop":
+                return self._stop(_index(found))
+            case "message_delta":
+                return self._delta(found)
+            case "message_stop":
+                self.done_seen = True
+                return self._close()
+        return []
+
+    def _start(self, message: Any) -> list[Delta]:
+        if not isinstance(message, dict):
+            raise BadAnswer("message_start without a message")
+        if self._began:
+            return []
+        self._began = True
+        usage = message.get("usage")
+        told: list[Delta] = [
+            Began(text_of(message.get("id")), text_of(message.get("model")), 0, tier_of(usage), NAME),
+            *self._count(usage),
+        ]
+        extras = {**leftovers(message), **usage_leftovers(*self._reports)}
+        return [*told, Noted(extras)] if extras else told
+
+    def _count(self, usage: Any) -> list[Delta]:
+        if not isinstance(usage, dict):
+            return []
+        self._reports.append(usage)
+        counted = read_usage(*self._reports)
+        return [Counted(counted)] if counted is not None else []
+
+    def _begin(self, index: int, block: Any) -> list[Delta]:
+        read = read_block(block, "content_block")
+        told = self._stop(index) if index in self._open or index in self._held else []
+        if isinstance(read, Opaque):
+            self._held[index] = (dict(read.value), [])
+            return told
+        self._parts[index] = read
+        self._open.add(index)
+        match read:
+            case Text(text, citations):
+                told += [PartBegan(index, Text("")), *_more(index, text)]
+                told += [Cited(index, citation) for citation in citations]
+            case Thinking(text, signature, signer):
+                bare = msgspec.structs.replace(read, text="", signature="", signer="")
+                told += [PartBegan(index, bare), *_more(index, text)]
+                told += [Signed(index, signature, signer)] if signature else []
+            case ToolCall():
+                bare_call = answered(msgspec.structs.replace(read, arguments=""))
+                told += [PartBegan(index, bare_call), *_more(index, read.arguments if block.get("input") else "")]
+            case _:
+                told.append(PartBegan(index, read))
+        return told
+
+    def _grow(self, index: int, delta: Any) -> list[Delta]:
+        if not isinstance(delta, dict):
+            raise BadAnswer("a delta that is no object")
+        if index in self._held:
+            _join(*self._held[index], delta)
+            return []
+        kind = delta.get("type")
+        told: list[Delta] = []
+        if index not in self._open:
+            if kind not in _BEGUN_BY or index in self._parts:
+                return []
+            self._parts[index] = _BEGUN_BY[kind]
+            self._open.add(index)
+            told.append(PartBegan(index, _BEGUN_BY[kind]))
+        if kind in _GROWING:
+            return told + _more(index, text_of(delta.get(_GROWING[kind])))
+        if kind == "signature_delta":
+            signature, signer, _ = signatures.unframed(text_of(delta.get("signature")), NAME)
+            return [*told, Signed(index, signature, signer)] if signature else told
+        if kind == "citations_delta":
+            citation = read_citation(delta.get("citation"))
+            return [*told, Cited(index, citation)] if citation is not None else told
+        return told
+
+    def _stop(self, index: int) -> list[Delta]:
+        if index in self._held:
+            whole = Opaque(NAME, _whole(*self._held.pop(index)))
+            self._parts[index] = whole
+            return [PartBegan(index, whole), PartEnded(index)]
+        if index not in self._open:
+            return []
+        self._open.discard(index)
+        return [PartEnded(index)]
+
+    def _close(self) -> list[Delta]:
+        indices = sorted(self._open | self._held.keys())
+        return [delta for index in indices for delta in self._stop(index)]
+
+    def _delta(self, found: dict[str, Any]) -> list[Delta]:
+        delta = found.get("delta")
+        delta = delta if isinstance(delta, dict) else {}
+        told: list[Delta] = []
+        word = text_of(delta.get("stop_reason"))
+        if word and not self._stopped:
+            self._stopped = True
+            stop = stop_for(word, tuple(self._parts.values()))
+            told = [*self._close(), Stopped(stop, 0, word, text_of(delta.get("stop_sequence")))]
+        told += self._count(found.get("usage"))
+        more = {name: value for name, value in found.items() if name not in ("type", "delta", "usage")}
+        extras = {**leftovers(delta), **leftovers(more), **usage_leftovers(*self._reports)}
+        return [*told, Noted(extras)] if extras else told
+
+
+def _index(found: dict[str, Any]) -> int:
+    index = found.get("index")
+    if type(index) is not int:
+        raise BadAnswer("an event of a block without its index")
+    return index
+
+
+def _more(index: int, text: str) -> list[Delta]:
+    return [Grew(index, text)] if text else []
+
+
+def _join(block: dict[str, Any], inputs: list[str], delta: dict[str, Any]) -> None:
+    """Add a delta to a block that only this dialect knows: by the member's name, whatever it is."""
+    for name, value in delta.items():
+        if name == "partial_json" and isinstance(value, str):
+            inputs.append(value)
+        elif name == "citation":
+            listed = block.get("citations")
+            block["citations"] = [*(listed if isinstance(listed, list) else []), value]
+        elif name != "type":
+            before = block.get(name)
+            block[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
+
+
+def _whole(block: dict[str, Any], inputs: list[str]) -> dict[str, Any]:
+    if not inputs:
+        return block
+    text = "".join(inputs)
+    try:
+        given = _decode(text) if text.strip() else block.get("input")
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadAnswer("the input of a tool is no JSON") from error
+    return {**block, "input": given}

@@ -1,0 +1,106 @@
+"""The tap on a stream between a client and an upstream that both speak this dialect. Pure.
+
+The model's name stands in `message_start` alone; every other event goes on as it came.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from providers.dialects.anthropic_messages.counting import read_usage
+from providers.dialects.dialect import StreamError
+from providers.dialects.jsonio import BadBody, quote, read_trusting
+from providers.dialects.sse import Event
+from providers.dialects.usage import Usage
+
+LAST: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_WORDS: Final = (b"", b"[DONE]")
+
+
+class _Head(msgspec.Struct, gc=False):
+    type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_head: Final = msgspec.json.Decoder(_Head).decode
+_decode: Final = msgspec.json.Decoder().decode
+
+
+class Tap:
+    """Feed it the events of one upstream stream, relay what it returns."""
+
+    __slots__ = ("_model", "_reports", "_stopped", "done_seen", "error")
+
+    def __init__(self, public_model: str, asked_usage: bool) -> None:
+        self._model = quote(public_model)
+        self._reports: list[Any] = []
+        self._stopped = False
+        self.done_seen = False
+        self.error: StreamError | None = None
+
+    @property
+    def finished(self) -> bool:
+        """The upstream said why it stopped, be it without the last event."""
+        return self.error is None and (self.done_seen or self._stopped)
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether any usage was reported."""
+        return bool(self._reports)
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage so far: what the last event reports, and what the first one does beside that."""
+        return read_usage(*self._reports)
+
+    def end(self) -> bytes:
+        """The last event, which clients wait for."""
+        return LAST
+
+    def feed(self, event: Event) -> bytes | None:
+        """The bytes to relay; None for an error, which is kept for the relay to say in its own words."""
+        data = event.data
+        if data is None or data.strip() in _WORDS:
+            return event.raw
+        try:
+            kind = _decode_head(data).type
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.error = StreamError(data, malformed=True)
+            return None
+        name = event.name or "" if kind is msgspec.UNSET else bytes(kind).strip(b'"').decode("utf-8", "replace")
+        if name == "error" or event.name == "error":
+            self.error = StreamError(data)
+            return None
+        if name == "message_start":
+            return self._start(event, data)
+        if name == "message_delta":
+            self._delta(_decode(data))
+        elif name == "message_stop":
+            self.done_seen = True
+        return event.raw
+
+    def _delta(self, found: dict[str, Any]) -> None:
+        delta = found.get("delta")
+        if isinstance(delta, dict) and delta.get("stop_reason"):
+            self._stopped = True
+        if isinstance(found.get("usage"), dict):
+            self._reports.append(found["usage"])
+
+    def _start(self, event: Event, data: bytes) -> bytes | None:
+        """The first event with the public name in it."""
+        try:
+            fields = read_trusting(data)
+            message = read_trusting(fields.get("message") or b"{}")
+            usage = message.get("usage")
+            if usage is not None and usage != b"null":
+                self._reports.append(_decode(usage))
+            if "model" not in message:
+                return event.raw
+            new = fields.replace("message", message.replace("model", self._model))
+        except (BadBody, msgspec.DecodeError):
+            self.error = StreamError(data, malformed=True)
+            return None
+        if event.at >= 0:
+            return event.raw[: event.at] + new + event.raw[event.at + len(data) :]
+        return b"event: message_start\ndata: " + new.replace(b"\n", b"\ndata: ") + b"\n\n"
