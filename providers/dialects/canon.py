@@ -380,7 +380,14 @@ class Misfit(ValueError):
 
 
 class BadAnswer(ValueError):
-    """An upstream's answer or event that is not what its dialect promises."""
+    """An upstream's answer or event that is not what its dialect promises.
+
+    `error`: its error object, where the answer came whole and says that it failed.
+    """
+
+    def __init__(self, message: str = "", error: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.error = error
 
 
 DEFAULT_MAX_TOKENS: Final = 8192
