@@ -1,0 +1,114 @@
+"""Whom a request is written for: what the model and the route's quirks decide, and what had to be left out. Pure.
+
+Quirks this dialect knows, each of a route or a provider:
+- `max_tokens_field`: the name under which the limit is sent.
+- `thoughts`: how the thoughts of earlier turns are sent: `reasoning_content`, `reasoning`, `content` (Mistral's parts
+  of type thinking), `none`.
+- `reasoning_field`: how thinking is asked for: `reasoning_effort`, `reasoning` (OpenRouter), `thinking` (DeepSeek,
+  Z.AI), `enable_thinking` (Qwen), `none`.
+- `efforts`: the words that `reasoning_effort` takes, a list.
+- `cache_marks`: `cache_control`, `prompt_cache_breakpoint` or `none`.
+- `developer_role`: whether there is one.
+- `accepts`: what is taken beyond OpenAI's own: `top_k`, `min_p`, `video_url`, `file_url`, `audio_url`, `tool_images`.
+- `sampling`: true where a reasoning model of OpenAI's takes `temperature`, `logprobs` and the like after all.
+- `refuses`: members of the body that are left out.
+- `stream_usage`: false where `stream_options` is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from providers.dialects.canon import Misfit, Request, Target
+from providers.dialects.openai_chat.words import KIN, NAME
+
+#: OpenAI's own names, also as `openai/gpt-5` or in a longer id of a fine-tuned model.
+_OPENAI: Final = re.compile(r"(?:.*[/:])?(?:gpt-|o[134](?:$|-)|chatgpt-|codex-)")
+_REASONS: Final = re.compile(r"(?:.*[/:])?(?:o[134](?:$|-)|gpt-(?:[5-9]|\d\d)(?!.*chat))")
+_FIVE: Final = re.compile(r"(?:.*[/:])?gpt-5(?:\.(\d+))?")
+_NEW_LIMIT: Final = re.compile(r"(?:.*[/:])?(?:o[134](?:$|-)|gpt-(?:[5-9]|\d\d))")
+_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+
+class Aim(msgspec.Struct):
+    """One writing of one request."""
+
+    request: Request
+    target: Target
+    dropped: dict[str, None] = {}
+
+    def drop(self, *names: str) -> None:
+        """Remember what is left out, once."""
+        self.dropped.update(dict.fromkeys(names))
+
+    def quirk(self, name: str, default: Any = None) -> Any:
+        """A quirk of the route."""
+        return self.target.quirks.get(name, default)
+
+    def accepts(self, name: str) -> bool:
+        """Whether what OpenAI itself does not take is taken here: its client sent it so, or the route says so."""
+        found = self.quirk("accepts", ())
+        return self.own or (isinstance(found, list | tuple) and name in found)
+
+    @property
+    def own(self) -> bool:
+        """The client speaks this very dialect, and knows what it asks for."""
+        return self.request.dialect == NAME
+
+    @property
+    def kin(self) -> bool:
+        """The client speaks a dialect of OpenAI's."""
+        return self.request.dialect in KIN
+
+    @property
+    def openai(self) -> bool:
+        """The model is OpenAI's, by its name."""
+        return _OPENAI.match(self.target.model.lower()) is not None
+
+    @property
+    def strict(self) -> bool:
+        """OpenAI's reasoning models refuse what only others can be asked for."""
+        return self.quirk("sampling") is not True and _REASONS.match(self.target.model.lower()) is not None
+
+    @property
+    def reasons(self) -> bool:
+        """The model thinks before it answers, as far as known."""
+        return self.target.reasons is True or (self.target.reasons is None and self.strict)
+
+    @property
+    def limit(self) -> str:
+        """What the limit of tokens is called."""
+        named = self.quirk("max_tokens_field")
+        if isinstance(named, str) and named:
+            return named
+        new = self.target.reasons is True or _NEW_LIMIT.match(self.target.model.lower()) is not None
+        return "max_completion_tokens" if new else "max_tokens"
+
+    def effort(self, wanted: str) -> str:
+        """The nearest effort that the model knows; the word as it is where nobody knows."""
+        named = self.quirk("efforts")
+        known = tuple(named) if isinstance(named, list | tuple) else _efforts(self.target.model.lower(), self.kin)
+        if wanted in known or wanted not in _EFFORTS or not known:
+            return wanted
+        rank = _EFFORTS.index(wanted)
+        ranked = [word for word in known if word in _EFFORTS]
+        return min(ranked, key=lambda word: abs(_EFFORTS.index(word) - rank)) if ranked else wanted
+
+    def cannot(self, what: str, param: str) -> Misfit:
+        """What would change the answer if it were left out."""
+        return Misfit(f"{what} cannot be sent to the model `{self.target.model}`.", param, unsupported=True)
+
+
+def _efforts(model: str, kin: bool) -> tuple[str, ...]:
+    """The efforts that OpenAI's models know; of others, those that all who copied it know."""
+    five = _FIVE.match(model)
+    if five is not None:
+        minor = int(five[1] or 0)
+        lowest = ("minimal",) if minor == 0 else ("none",)
+        return (*lowest, "low", "medium", "high", *(("xhigh",) if minor > 1 or "max" in model else ()))
+    if _REASONS.match(model):
+        return ("low", "medium", "high") if "gpt" not in model else ()
+    return () if kin else ("none", "minimal", "low", "medium", "high")
