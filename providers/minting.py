@@ -74,9 +74,7 @@ def _google(plain: str, session: Session, now: float) -> Grant:
         credentials.refresh(GoogleRequest(session))
     except GoogleAuthError as problem:
         raise CannotMint(f"Google gave no token: {scrub(str(problem), secrets, _MOST_SAID)}") from None
-    except (ValueError, TypeError) as problem:
-        if isinstance(problem, NotAllowed):
-            raise
+    except (ValueError, TypeError):
         # Its text may quote the file.
         raise CannotMint("the key file cannot be read: its private key or another field is damaged") from None
     token = credentials.token

@@ -26,7 +26,7 @@ READ: Final = 10.0
 WHOLE: Final = 20.0
 
 
-class NotAllowed(ValueError):
+class NotAllowed(Exception):  # neither requests nor google-auth takes it for one of theirs
     """The URL or its address may not be reached, or the answer is too large or too slow."""
 
 

@@ -1,6 +1,7 @@
 """How a model name resolves, told in full: every candidate, every dropped one with the reason, prices, timeouts.
 
-It asks the same resolver as every request does, on the snapshot it is given. Names and numbers only, no secret.
+It asks the same resolver as every request does, on the snapshot it is given. Names and numbers only, no secret. Keys
+that could not be exchanged for access tokens are told where a gateway runs in this process: others hold no tokens.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from keys.minted import minted
 from keys.vault import why_closed
 from providers.families import OPENAI_CHAT
 from providers.hosts import BadUrl, base_url
@@ -98,6 +100,7 @@ def _candidates(snapshot: Snapshot, plan: Plan, project_id: int, dialect: str) -
             "base_url": _url(snapshot, candidate, keys),
             "keys": len(keys.usable),
             "keys_to_enter_again": dict(keys.closed),
+            "without_token": minted.problems(candidate.account.id),
             "streaming": candidate.provider.streaming,
             "quirks": candidate.quirks,
             "timeouts": msgspec.to_builtins(candidate.account.timeouts),
@@ -145,6 +148,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"     prices per million tokens: {_prices(place['prices'])}"
         if place["keys"] and place["keys_to_enter_again"]:
             yield f"     {to_enter_again(place['keys_to_enter_again'])}"
+        for why in place["without_token"]:
+            yield f"     no access token for a key: {why}"
         if place["quirks"]:
             yield f"     quirks {place['quirks']}"
         for problem in place["problems"]:
