@@ -313,7 +313,7 @@ class _Forward:
         if verdict.kind != "deliver":
             return verdict
         try:
-            body, self.usage = self.asked.answer(body, candidate.family, self._public_name())
+            body, self.usage = self.asked.answer(body, candidate, self._public_name())
         except (BadBody, BadAnswer):
             raise Broken(Fault.BAD_ANSWER) from None
         return Answer(body, [JSON, *trip.headers()], status)
@@ -324,7 +324,7 @@ class _Forward:
         """A stream whose first event has been judged; its headers are not sent before that."""
         trip = self.trip
         row = trip.row
-        tap = self.asked.tap(candidate.family, self._public_name())
+        tap = self.asked.tap(candidate, self._public_name())
         place = (candidate.account.id, self._base(candidate, lease), candidate.upstream_model)
         needs_usage = self.asked.usage_is_asked(candidate)
         pump = Pump(

@@ -7,7 +7,7 @@ and the answer or stream is read and written anew for the client.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from providers.dialects.registry import CLIENTS, UPSTREAMS
 from providers.dialects.streams import Translation
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
+from providers.quirks import Members, changes_meaning, meant, shape, shapes
 from routing.resolve import Candidate
 
 _OPTIONS: Final = frozenset(("include_usage",))
@@ -91,9 +92,13 @@ class Asked:
         `stream`: whether the upstream is asked for one, which not all can give.
         """
         family = FAMILIES[candidate.family]
-        if family.speaks(self.dialect):
+        if self._goes_through(candidate):
             return self._relayed(candidate, family, model, stream)
         return self._translated(candidate, family, model, stream)
+
+    def _goes_through(self, candidate: Candidate) -> bool:
+        """Whether this candidate gets the client's own bytes, and the client its."""
+        return FAMILIES[candidate.family].speaks(self.dialect) and not changes_meaning(candidate.quirks)
 
     def _relayed(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
         """The client's bytes with the model, and what streaming and the host need, replaced."""
@@ -112,7 +117,8 @@ class Asked:
                 fields.set("stream_options", self._options)
         if self.stream and not stream and "stream" in fields:
             fields.set("stream", b"false")
-        return Told(fields.body(), family.headers + self.headers, ())
+        dropped = shape(_Raw(fields), candidate.quirks) if shapes(candidate.quirks) else ()
+        return Told(fields.body(), family.headers + self.headers, dropped)
 
     def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
         upstream = UPSTREAMS[family.dialect]
@@ -126,7 +132,7 @@ class Asked:
             quirks=candidate.quirks,
         )
         try:
-            written = upstream.write_request(self.request, target)
+            written = upstream.write_request(meant(self.request, candidate.quirks), target)
         except Misfit as problem:
             raise _refused(problem) from None
         body = dict(written.body)
@@ -137,7 +143,9 @@ class Asked:
         body.update(family.body)
         if stream and self.usage_is_asked(candidate):
             body["stream_options"] = {"include_usage": True}
-        return Told(_encode(body), family.headers + written.headers, written.dropped)
+        dropped = shape(Members(body), candidate.quirks)
+        own = self.headers if family.speaks(self.dialect) else ()
+        return Told(_encode(body), family.headers + written.headers + own, (*written.dropped, *dropped))
 
     @property
     def request(self) -> canon.Request:
@@ -153,20 +161,19 @@ class Asked:
 
     # --- to the client ----------------------------------------------------------------------------------------------
 
-    def answer(self, body: bytes, family: str, public: str) -> tuple[bytes, Usage | None]:
+    def answer(self, body: bytes, candidate: Candidate, public: str) -> tuple[bytes, Usage | None]:
         """A whole answer under the public model's name, and its usage. Raises BadBody or BadAnswer."""
-        spoken = FAMILIES[family]
-        if spoken.speaks(self.dialect):
+        if self._goes_through(candidate):
             return self.client.splice(body, public)
-        answer = UPSTREAMS[spoken.dialect].read_answer(body)
+        answer = UPSTREAMS[FAMILIES[candidate.family].dialect].read_answer(body)
         return self.client.write_answer(answer, public, self.request), answer.usage
 
-    def tap(self, family: str, public: str) -> Tap:
-        """What relays a stream of this family."""
-        spoken = FAMILIES[family]
-        if spoken.speaks(self.dialect):
+    def tap(self, candidate: Candidate, public: str) -> Tap:
+        """What relays this candidate's stream."""
+        if self._goes_through(candidate):
             return self.client.tap(public, self.asked_usage)
-        return Translation(UPSTREAMS[spoken.dialect].reader(), self.client.writer(public, self.request))
+        upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
+        return Translation(upstream.reader(), self.client.writer(public, self.request))
 
     @staticmethod
     def usage_is_asked(candidate: Candidate) -> bool:
@@ -178,6 +185,28 @@ class Asked:
     def splitter(family: str) -> Splitter:
         """What cuts a stream of this family into events."""
         return UPSTREAMS[FAMILIES[family].dialect].splitter()
+
+
+class _Raw:
+    """The members of the client's own bytes, for quirks."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+        self._edits: dict[str, Any] = {}
+
+    def member(self, name: str) -> Any:
+        if name in self._edits:
+            return self._edits[name]
+        raw = self._fields.get(name)
+        return msgspec.UNSET if raw is None else msgspec.json.decode(raw)
+
+    def put(self, name: str, value: Any) -> None:
+        self._edits[name] = value
+        self._fields.set(name, _encode(value))
+
+    def leave_out(self, name: str) -> None:
+        self._edits[name] = msgspec.UNSET
+        self._fields.remove(name)
 
 
 def _model(fields: Fields) -> str:

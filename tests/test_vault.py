@@ -253,6 +253,24 @@ def test_a_provider_of_several_hosts_binds_to_all_of_them():
         assert not origins.allows(bound, other)
 
 
+def test_a_route_may_name_another_region_of_the_same_vendor_and_no_other_host():
+    provider, account = entries("https://{location}-ai.vendor.example/v1", defaults={"location": "us"})
+    bound = origins.origin(provider, account, {})
+    assert bound == "https://*-ai.vendor.example:443 https://us-ai.vendor.example:443"
+    assert origins.allows(bound, "https://europe-west1-ai.vendor.example/v1/x")
+    for other in (
+        "https://ai.vendor.example/",
+        "https://-ai.vendor.example/",
+        "https://a.b-ai.vendor.example/",
+        "https://evil.example/?-ai.vendor.example",
+        "https://evil.example#-ai.vendor.example:443",
+        "http://us-ai.vendor.example/",
+        "https://us-ai.vendor.example:444/",
+        "https://us-ai.vendor.example.evil.example/",
+    ):
+        assert not origins.allows(bound, other), other
+
+
 def test_an_accounts_own_address_is_the_only_one():
     provider, account = entries("https://b.example", {"x": "https://a.example"}, "https://own.example/v1")
     assert origins.origin(provider, account, {}) == "https://own.example:443"
