@@ -64,7 +64,7 @@ EXTRAS = ("guardrailConfig", "performanceConfig", "requestMetadata", "additional
 
 def read_request(body: dict[str, Any], model: str = "") -> Request:
     config = body.get("inferenceConfig", {})
-    messages = [Message("system", read_parts([block])) for block in body.get("system", ()) if "cachePoint" not in block]
+    messages = [Message("system", read_parts(body["system"]))] if body.get("system") else []
     for message in body["messages"]:
         messages += read_message(message)
     tools, choice = read_tools(body.get("toolConfig", {}))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import importlib.util
 import json
 import struct
 import zlib
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,8 +14,7 @@ from hypothesis import strategies as st
 
 from providers.dialects.eventstream import Splitter, read_headers
 from providers.dialects.sse import Event, EventTooLong
-
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+from tests.recordings import body_of, neutral, recorded
 
 
 def header(name: str, kind: int, value: bytes) -> bytes:
@@ -173,20 +170,11 @@ def test_no_bytes_surprise_it(noise: bytes, framed: bool) -> None:
         split(frame(noise, b"{}") if framed else noise)
 
 
-def recorded() -> list[bytes]:
-    path = SHARED / "cassettes" / "bedrock.jsonl"
-    if not path.exists():
-        return []
-    cases = [json.loads(line) for line in path.read_text().splitlines()]
-    return [base64.b64decode(case["response_body"]) for case in cases if case["response_encoding"] == "base64"]
+RECORDED = recorded("bedrock", "bedrock:converse-stream", "bedrock:invoke-with-response-stream")
 
 
-@pytest.mark.skipif(not recorded(), reason="the recorded traffic is not here")
-def test_recorded_streams_are_read_as_they_were() -> None:
-    spec = importlib.util.spec_from_file_location("neutral", SHARED / "tools" / "neutral.py")
-    assert spec is not None and spec.loader is not None
-    neutral = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(neutral)
-    for body in recorded():
-        wanted = [(headers[":event-type"], payload) for headers, payload in neutral.frames(body)]
-        assert [(one.name, one.data) for one in split(body)] == wanted
+@pytest.mark.parametrize("case", RECORDED, ids=lambda case: case["id"])
+def test_a_recorded_stream_is_read_as_it_was(case: dict[str, Any]) -> None:
+    body = body_of(case)
+    wanted = [(headers[":event-type"], payload) for headers, payload in neutral().frames(body)]
+    assert [(one.name, one.data) for one in split(body)] == wanted
