@@ -197,9 +197,11 @@ class Writer:
         if isinstance(part, ToolCall) and part.free:
             text = _encode(input_of(msgspec.structs.replace(part, arguments="".join(self._text)))).decode()
             out = self._delta("input_json_delta", partial_json=text)
+        framed = signatures.framed(signature, signer, NAME, part.id) if isinstance(part, Thinking) else ""
+        if framed and self._block_open:
+            out += self._delta("signature_delta", signature=framed)
         out += self._close()
-        if isinstance(part, Thinking) and signature:
-            framed = signatures.framed(signature, signer, NAME, part.id)
+        if framed and not out:
             out += self._whole({"type": "redacted_thinking", "data": framed})
         elif isinstance(part, ToolCall):
             proof = carrier(part, signature, signer)
