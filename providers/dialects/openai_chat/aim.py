@@ -11,7 +11,6 @@ Quirks this dialect knows, each of a route or a provider:
 - `developer_role`: whether there is one.
 - `accepts`: what is taken beyond OpenAI's own: `top_k`, `min_p`, `video_url`, `file_url`, `audio_url`, `tool_images`.
 - `sampling`: true where a reasoning model of OpenAI's takes `temperature`, `logprobs` and the like after all.
-- `refuses`: members of the body that are left out.
 - `stream_usage`: false where `stream_options` is refused.
 """
 
@@ -67,6 +66,12 @@ class Aim(msgspec.Struct):
     def openai(self) -> bool:
         """The model is OpenAI's, by its name."""
         return _OPENAI.match(self.target.model.lower()) is not None
+
+    @property
+    def cache_marks(self) -> str:
+        """How cache marks are spelt: as the client did, who knows whom it asks, or as the route says."""
+        theirs = "prompt_cache_breakpoint" if self.openai and "/" not in self.target.model else "cache_control"
+        return str(self.quirk("cache_marks", theirs if self.own else "none"))
 
     @property
     def strict(self) -> bool:

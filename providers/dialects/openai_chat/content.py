@@ -67,12 +67,13 @@ def mark(written: dict[str, Any], cache: Cache | None, aim: Aim) -> dict[str, An
     """The part or tool with its cache mark, where such marks are taken."""
     if cache is None:
         return written
-    style = aim.quirk("cache_marks", "cache_control" if aim.own else "none")
+    style = aim.cache_marks
     if style == "cache_control":
         ttl = {"ttl": cache.ttl} if cache.ttl else {}
         return {**written, "cache_control": {"type": "ephemeral", **ttl}}
     if style == "prompt_cache_breakpoint" and "function" not in written:
-        return {**written, "prompt_cache_breakpoint": {"mode": "explicit"}}
+        longer = {"ttl": "12h"} if cache.ttl == "1h" else {}
+        return {**written, "prompt_cache_breakpoint": {"mode": "explicit", **longer}}
     aim.drop("cache_control")
     return written
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from providers.dialects.canon import Format, Misfit, Reasoning, Request, Tool, ToolChoice
 from providers.dialects.openai_chat.messages import read_messages
@@ -32,6 +32,12 @@ _KNOWN: Final = frozenset(
         *_TOOLS,
     )
 )
+_MODES: Final[dict[str, Literal["none", "auto", "required"]]] = {
+    "none": "none",
+    "auto": "auto",
+    "required": "required",
+    "any": "required",  # Mistral's
+}
 #: What marks a tool that came as one of the legacy `functions`.
 LEGACY: Final = {"functions": True}
 
@@ -138,9 +144,8 @@ def _choice(found: Any) -> ToolChoice | None:
     if found is None:
         return None
     if isinstance(found, str):
-        mode = {"none": "none", "auto": "auto", "required": "required", "any": "required"}.get(found)
-        if mode is not None:
-            return ToolChoice(mode)  # type: ignore[arg-type]  # mypy does not see that the values are these words
+        if found in _MODES:
+            return ToolChoice(_MODES[found])
     elif isinstance(found, dict):
         allowed = found.get("allowed_tools")
         if found.get("type") == "allowed_tools" and isinstance(allowed, dict):

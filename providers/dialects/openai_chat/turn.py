@@ -215,7 +215,8 @@ class Turn:
         name, given = name if isinstance(name, str) else "", given if isinstance(given, str) else ""
         more = body.get("input" if free else "arguments")
         text = "" if more is None or more == "" else arguments_of(more, free=True)
-        if not (name or given or text):
+        signature, signer = google_signature(entry)
+        if not (name or given or text or signature):
             return
         call = self._find(entry.get("index"), given, name, free)
         if name and call.at < 0:
@@ -230,7 +231,6 @@ class Turn:
             call.texts.append(text)
             if call.at >= 0:
                 out.append(Grew(call.at, text, self.index))
-        signature, signer = google_signature(entry)
         if signature and call.at >= 0 and not call.ended:
             call.signed = True
             out.append(Signed(call.at, signature, signer, self.index))

@@ -15,10 +15,6 @@ _SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penal
 #: What reasoning models accept nonetheless, being what they do anyway.
 _NEUTRAL: Final = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "logit_bias": {}}
 _ASKS_TO_THINK: Final = frozenset(("reasoning", "thinking", "enable_thinking", "thinking_budget"))
-#: Whose absence an answer would show.
-_NEEDED: Final = frozenset(
-    ("n", "tools", "tool_choice", "response_format", "logprobs", "modalities", "stop", "web_search_options")
-)
 
 
 def write_request(request: Request, target: Target) -> Written:
@@ -39,7 +35,6 @@ def write_request(request: Request, target: Target) -> Written:
         body["response_format"] = _format(request.format)
     _reasoning(body, aim)
     _extras(body, aim)
-    _refused(body, aim)
     return Written(body, tuple(aim.dropped))
 
 
@@ -212,14 +207,3 @@ def _extras(body: dict[str, Any], aim: Aim) -> None:
             aim.drop(name)
         elif _native(aim) or name not in _ASKS_TO_THINK:
             body.setdefault(name, value)
-
-
-def _refused(body: dict[str, Any], aim: Aim) -> None:
-    """Takes out what the route says its upstream refuses. Raises Misfit."""
-    refused = aim.quirk("refuses", ())
-    for name in refused if isinstance(refused, list | tuple) else ():
-        if name in body and name not in ("model", "messages"):
-            if name in _NEEDED and not (name == "n" and body["n"] == 1):
-                raise aim.cannot(f"A request with `{name}`", name)
-            del body[name]
-            aim.drop(name)
