@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from providers.credentials.oauth2_client import service_url
 from providers.secrets import Secret
 
 _SPLIT: Final = re.compile(r"[,;]")
@@ -30,6 +31,10 @@ _IN_PARTS: Final[dict[str, tuple[tuple[str, str, bool], ...]]] = {
         ("client_secret", "SAP_AI_CORE_CLIENT_SECRET", True),
         ("token_url", "SAP_AI_CORE_TOKEN_URL", True),
     ),
+}
+#: Credential scheme -> the variable of a whole key that also says its address, which variable that fills, its reader.
+_WHOLE_KEYS: Final[dict[str, tuple[str, str, Callable[[str], str]]]] = {
+    "oauth2-client": ("AICORE_SERVICE_KEY", "service_url", service_url),
 }
 
 
@@ -116,7 +121,20 @@ def address_of_pattern(asked: Asked, stem: str) -> str:
 
 
 def variables_of_provider(asked: Asked, environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Variable -> (environment name, value) of a provider's own account: the first name that is set."""
+    """Variable -> (environment name, value) of a provider's own account: the first name that is set.
+
+    A service key that says its own address goes before them (C-25: credentials and address from one source).
+    """
+    found = _filled(asked, environ)
+    if asked.credential in _WHOLE_KEYS:
+        name, variable, read = _WHOLE_KEYS[asked.credential]
+        said = read(environ.get(name, "")) if variable in asked.variables and name in asked.env_keys else ""
+        if said:
+            found[variable] = (name, said)
+    return found
+
+
+def _filled(asked: Asked, environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     found = {}
     for variable, names in asked.variables.items():
         for name in names:
@@ -135,7 +153,7 @@ def variables_of_pattern(asked: Asked, stem: str, environ: Mapping[str, str]) ->
         variable: (f"{stem}_{variable.upper()}", *(name for name in names if name.startswith(f"{stem}_")))
         for variable, names in asked.variables.items()
     }
-    found = variables_of_provider(asked._replace(variables=inside), environ)
+    found = _filled(asked._replace(variables=inside), environ)
     name = f"{stem}_ENDPOINT"
     endpoint = environ.get(name, "").strip()
     if endpoint and {"resource", "domain"} <= set(asked.variables):

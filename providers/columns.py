@@ -20,6 +20,10 @@ _PUT_ON: Final = {
     "header": "a header of its own",
     "query": "a query parameter",
     "none": "nothing is sent",
+    "sigv4": "AWS's signature, or a Bedrock API key as bearer",
+    "oauth2-client": "a service key, exchanged for a bearer token",
+    "google-adc": "a key file, exchanged for a bearer token, or a token as it is",
+    "copilot": "a GitHub token, exchanged for a Copilot token",
 }
 _UNSET: Final = "---------"
 

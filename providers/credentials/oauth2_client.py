@@ -65,6 +65,16 @@ def secrets_of(plain: str) -> tuple[Secret, ...]:
     return (Secret(secret), Secret(basic)) if secret else ()
 
 
+def service_url(plain: str) -> str:
+    """Where a service key says that its requests go, or nothing."""
+    try:
+        parts = document(plain.strip()) or {}
+    except CannotMint:
+        return ""
+    urls = parts.get("serviceurls")
+    return (part(urls, "AI_API_URL") if isinstance(urls, dict) else "") or part(parts, "service_url")
+
+
 def sign(request: Unsigned, key: str) -> Signed:
     """Add the bearer token and the resource group."""
     group = request.variables.get(VARIABLE, "").strip() or DEFAULT
