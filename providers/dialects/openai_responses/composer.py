@@ -232,9 +232,10 @@ class Composer:
 
     def _reasoning(self, part: Thinking) -> list[Event]:
         item = self._item
-        if item is not None and item["type"] == "reasoning" and "encrypted_content" not in item:
-            if part.id == self._thought and not (part.summary and item.get("content")) and not part.redacted:
-                return []
+        unsigned = item is not None and item["type"] == "reasoning" and "encrypted_content" not in item
+        follows = unsigned and part.id == self._thought and not part.redacted
+        if item is not None and follows and not (part.summary and item.get("content")):
+            return []
         out = self._close()
         self._thought = part.id
         return out + self._open({"id": self._id("rs", part.id), "type": "reasoning", "summary": []})

@@ -12,7 +12,16 @@ import msgspec
 
 from providers.dialects.canon import Media, Message, Misfit, Opaque, Part, Refusal, Role, Text, ToolCall, ToolResult
 from providers.dialects.openai_responses import wire
-from providers.dialects.openai_responses.items import NAME, call_mark, call_of, citation_of, listed, parts_of, string
+from providers.dialects.openai_responses.items import (
+    NAME,
+    call_mark,
+    call_of,
+    citation_of,
+    listed,
+    made,
+    parts_of,
+    string,
+)
 from providers.dialects.openai_responses.media import read_content
 from providers.dialects.signatures import unframed
 
@@ -94,6 +103,8 @@ class _Turns:
             self._say("tool", [self._result(item, at, kind)])
         elif kind == "reasoning":
             self._thoughts(item, at)
+        elif kind == "image_generation_call" and made(item.get("id")) and item.get("result"):
+            self._say("assistant", [_picture(item, at)])
         elif kind or "id" in item:
             self._say("user" if kind in _FROM_CLIENT else "assistant", [Opaque(NAME, item)])
         else:
@@ -157,3 +168,9 @@ def _content(value: dict[str, Any], role: Role, at: str) -> Part:
         citations = tuple(citation_of(one) for one in listed(value.get("annotations")))
         return msgspec.structs.replace(part, citations=citations)
     return part
+
+
+def _picture(item: dict[str, Any], at: str) -> Media:
+    """A picture that a model of another API made, as the client was given it."""
+    form = wire.text(item, "output_format", at) or "png"
+    return Media("image", data=wire.needed(item, "result", at), media_type=f"image/{form}")

@@ -23,7 +23,7 @@ Key = tuple[str, int]
 WHOLE: Final[Key] = ("whole", 0)
 
 _encode: Final = msgspec.json.Encoder().encode
-_CALL: Final = frozenset({"type", "id", "call_id", "name", "arguments", "input"})
+_CALL: Final = frozenset({"type", "id", "call_id", "name", "arguments", "input", "status"})
 
 
 def parts_of(item: dict[str, Any]) -> list[tuple[Key, Part]]:
@@ -116,6 +116,11 @@ def annotation_of(citation: Citation, length: int) -> dict[str, Any] | None:
 def call_mark(call_id: str) -> str:
     """The name of a call in the frame of a signature that belongs to it, see `signatures.framed`."""
     return "call-" + hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def made(name: Any) -> bool:
+    """Whether an id of an item is one that this package made up."""
+    return isinstance(name, str) and name.partition("_")[2].startswith(MADE)
 
 
 def string(value: Any) -> str:

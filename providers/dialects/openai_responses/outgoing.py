@@ -19,13 +19,11 @@ from providers.dialects.canon import (
     ToolCall,
     ToolResult,
 )
-from providers.dialects.openai_responses.items import MADE, NAME, annotation_of
+from providers.dialects.openai_responses.items import NAME, annotation_of, made
 from providers.dialects.openai_responses.media import breakpoint_of, write_content
 
 #: The longest id of a call that OpenAI takes.
 _LONGEST: Final = 64
-#: Said by OpenAI of every item of an answer, and accepted by it in a history.
-_ANSWER_ONLY: Final = frozenset({"status"})
 
 
 class Outgoing:
@@ -101,16 +99,18 @@ class Outgoing:
             else:
                 self.drop(f"opaque:{first.value.get('type', 'part')}")
         else:
-            kept = [part for part in parts if not (isinstance(part, Text) and not part.text and not self._own)]
-            contents = [self._content(part, message.role) for part in kept]
+            kept = tuple(part for part in parts if not (isinstance(part, Text) and not part.text and not self._own))
+            # A picture that another model made: only the user shows pictures here.
+            role = "user" if isinstance(first, Media) and first.kind == "image" else message.role
+            contents = [self._content(part, role) for part in kept]
             if contents:
-                yield self._said(message.role, tuple(kept), contents, {})
+                yield self._said(role, kept, contents, {})
 
     def _said(
         self, role: str, parts: tuple[Part, ...], contents: list[dict[str, Any]], members: dict[str, Any]
     ) -> dict[str, Any]:
         """A message item. A plain text goes as such, which every host of this API takes."""
-        members = {name: value for name, value in members.items() if name != "id" or not _made(value)}
+        members = {name: value for name, value in members.items() if name != "id" or not made(value)}
         plain = len(parts) == 1 and isinstance(parts[0], Text) and not (self._own and parts[0].cache)
         if plain and not contents[0].get("annotations") and not members:
             return {"type": "message", "role": role, "content": contents[0]["text"]}
@@ -128,7 +128,7 @@ class Outgoing:
                 return self._media(part)
             if part.text:
                 return self._text(Text(part.text), role)
-        raise Misfit("This API takes no images, files or sounds in the assistant's turns.", "input", unsupported=True)
+        raise Misfit("This API takes no files or sounds in the assistant's turns.", "input", unsupported=True)
 
     def _media(self, part: Media) -> dict[str, Any]:
         if part.cache is not None and not self._own:
@@ -153,11 +153,11 @@ class Outgoing:
         """A reasoning item. Only its maker understands its signature; without one only its own host knows it."""
         last = parts[-1]
         ours = last.signer == NAME and bool(last.signature)
-        if not ours and not (self._own and not last.signature and not _made(last.id)):
+        if not ours and not (self._own and not last.signature and not made(last.id)):
             self.drop("thinking")
             return
         item: dict[str, Any] = {"type": "reasoning"}
-        if last.id and not _made(last.id):
+        if last.id and not made(last.id):
             item["id"] = last.id
         told = [part for part in parts if part.text or not part.redacted]
         summary = [part.text for part in told if part.summary or (not self._own and part.text)]
@@ -176,7 +176,7 @@ class Outgoing:
             "name": call.name,
             "input" if call.free else "arguments": call.arguments if call.arguments or call.free else "{}",
         }
-        if self._own and call.item_id and not _made(call.item_id):
+        if self._own and call.item_id and not made(call.item_id):
             item["id"] = call.item_id
         return item | call.extras if self._own else item
 
@@ -208,10 +208,5 @@ def _joined(first: Part, part: Part, role: str) -> bool:
     """Whether a part goes into the same item as the first of a run does."""
     if isinstance(first, Thinking):
         return isinstance(part, Thinking) and part.id == first.id and not first.signature
-    said = (Text, Refusal, Media)
+    said = (Text, Refusal) if role == "assistant" else (Text, Refusal, Media)
     return isinstance(first, said) and isinstance(part, said)
-
-
-def _made(name: Any) -> bool:
-    """Whether an id of an item is one that this package made up."""
-    return isinstance(name, str) and name.partition("_")[2].startswith(MADE)

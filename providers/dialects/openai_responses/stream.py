@@ -19,7 +19,6 @@ from providers.dialects.canon import (
     Grew,
     Logprobs,
     Noted,
-    Opaque,
     Part,
     PartBegan,
     PartEnded,
@@ -32,7 +31,7 @@ from providers.dialects.canon import (
 )
 from providers.dialects.dialect import StreamError
 from providers.dialects.openai_responses.items import NAME, WHOLE, Key, call_of, content_part, listed, parts_of, string
-from providers.dialects.openai_responses.response import extras_of, failure_of, stop_of
+from providers.dialects.openai_responses.response import extras_of, stop_of
 from providers.dialects.sse import Event
 from providers.dialects.usage import read_openai_usage, tokens
 
@@ -166,7 +165,7 @@ class Reader:
         item = self._items[index] = _Item(value)
         if value.get("type") in _CALLS:
             call = call_of(value)
-            self._begin(item, WHOLE, msgspec.structs.replace(call, arguments="", extras={}))
+            self._begin(item, WHOLE, msgspec.structs.replace(call, arguments=""))
 
     def _item_done(self, index: int, found: dict[str, Any]) -> None:
         value = found.get("item")
@@ -251,9 +250,8 @@ class Reader:
         if isinstance(part, Text):
             self._out += [Cited(begun.index, one) for one in part.citations[begun.cited :]]
             begun.cited = max(begun.cited, len(part.citations))
-        signature = part.signature if isinstance(part, Thinking) else ""
-        if signature and isinstance(part, Thinking):
-            self._out.append(Signed(begun.index, signature, part.signer))
+        if isinstance(part, Thinking) and part.signature and isinstance(begun.part, Thinking):
+            self._out.append(Signed(begun.index, part.signature, part.signer))
         if logprobs and not begun.logprobs:
             begun.logprobs = True
             self._out.append(Logprobs({"content": logprobs}))
