@@ -69,6 +69,12 @@ def convergence() -> list[Standing]:
     ]
 
 
+def without_token() -> list[str]:
+    """What running processes say of keys that could not be exchanged, each thing once."""
+    found = {part for process in convergence() for part in process.problem.split("; ") if part.startswith(NO_TOKEN)}
+    return sorted(found)
+
+
 @dataclass(frozen=True)
 class Reach:
     """How far a revision has come: `live` of `total` processes serve it or a newer one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.core.management import call_command
 
 from keys import vault
 from keys.minted import Minted, NoToken
@@ -261,6 +263,9 @@ class TestGateway:
 
         (line,) = eventually(told)
         assert "no access token for account sap" in line and CLIENT_SECRET not in line
+        out = io.StringIO()
+        call_command("explain", "chat", stdout=out)
+        assert "no access token for account sap: the token endpoint answered 401" in out.getvalue()
 
     def test_copilots_requests_go_where_its_token_says(
         self, plane: Any, local: Issuer, sent: list[httpx.Request], eventually: Any

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from routing.build import BadSnapshot, build
 from routing.explain import UnknownProject, explain, lines
+from routing.presence import without_token
 
 
 class Command(BaseCommand):
@@ -25,9 +26,12 @@ class Command(BaseCommand):
             found = explain(build(), options["model"], options["project"])
         except (UnknownProject, BadSnapshot) as error:
             raise CommandError(str(error)) from error
+        accounts = [place["account"] for place in found["candidates"]]
+        # Access tokens are the gateways' own: this process has none, and reads what they say of theirs.
+        found["without_token"] = [line for line in without_token() if any(f" {name}: " in line for name in accounts)]
         if options["json"]:
             self.stdout.write(json.dumps(found, indent=2))
         else:
-            self.stdout.write("\n".join(lines(found)))
+            self.stdout.write("\n".join([*lines(found), *(f"  {line}" for line in found["without_token"])]))
         if all(place["problems"] for place in found["candidates"]):
             sys.exit(1)
