@@ -99,7 +99,7 @@ class Turns:
             case Thinking():
                 return self._thought(part)
             case ToolCall():
-                self._names.setdefault(part.id, part.name)
+                self._names[part.id] = part.name
                 return call_part(part, part.arguments) | self._proof(part)
             case Media():
                 return media_part(part, "messages", self._native)

@@ -1,6 +1,7 @@
 """Requests as the Gemini API and Vertex AI take them. Pure.
 
-Schemas are written as JSON Schema (`parametersJsonSchema`, `responseJsonSchema`), which both hosts take.
+Schemas are written as JSON Schema (`parametersJsonSchema`, `responseJsonSchema`), which both hosts take. One quirk of
+routes is known: `model`, the name of the Gemini model behind an endpoint that is called otherwise.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class _Writing:
         self._request = request
         self._target = target
         self._native = request.dialect == NAME
-        self._model: Gemini = model_of(target.model)
+        behind = target.quirks.get("model")
+        self._model: Gemini = model_of(behind if isinstance(behind, str) else target.model)
         self._extras: dict[str, Any] = request.extras if self._native else {}
         self._dropped: dict[str, None] = {}
 
@@ -144,7 +146,7 @@ class _Writing:
             "temperature": request.temperature,
             "topP": request.top_p,
             "topK": request.top_k,
-            "maxOutputTokens": request.max_tokens,
+            "maxOutputTokens": self._limit(),
             "candidateCount": request.n,
             "stopSequences": [*request.stop] or None,
             "responseLogprobs": request.logprobs,
@@ -160,6 +162,10 @@ class _Writing:
             made["thinkingConfig"] = thinking
         held = self._extras.get("generationConfig")
         return made | (held if isinstance(held, dict) else {})
+
+    def _limit(self) -> int | None:
+        asked, most = self._request.max_tokens, self._target.max_output
+        return asked if asked is None or most is None else min(asked, most)
 
     def _penalties(self) -> dict[str, Any]:
         request = self._request
