@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
+
 from providers.dialects.canon import Answer, Delta, Refusal, Text, Thinking, ToolCall
 from providers.dialects.openai_responses.stream import Reader
 from providers.dialects.sse import Splitter
@@ -67,6 +69,24 @@ def read(body: bytes, *cuts: int) -> list[Delta]:
         deltas += reader.feed(event)
     assert reader.error is None
     return deltas + reader.end()
+
+
+def response_in(stream: bytes) -> dict[str, Any]:
+    """The response object of a stream's last event."""
+    last = Splitter().feed(stream)[-1]
+    return json.loads(last.data or b"")["response"]
+
+
+def bare(answer: Answer) -> Answer:
+    """Without what the two forms of one answer say in two ways: thoughts are encrypted anew, probabilities rounded."""
+    (choice,) = answer.choices
+    parts = tuple(
+        msgspec.structs.replace(part, signature=part.signature[:4]) if isinstance(part, Thinking) else part
+        for part in choice.parts
+    )
+    logprobs = choice.logprobs and {"content": [one["token"] for one in choice.logprobs["content"]]}
+    choice = msgspec.structs.replace(choice, word="", parts=parts, logprobs=logprobs)
+    return msgspec.structs.replace(answer, service_tier="", choices=(choice,))
 
 
 def summary(answer: Answer) -> dict[str, Any]:

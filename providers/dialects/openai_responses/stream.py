@@ -176,9 +176,11 @@ class Reader:
             return
         item.done, item.value = True, value
         contents = listed(value.get("content")) if value.get("type") == "message" else []
-        for key, part in parts_of(value):
+        whole = parts_of(value)
+        keys = _keys(item, [key for key, _ in whole])
+        for key, part in whole:
             logprobs = listed(contents[key[1]].get("logprobs")) if contents else []
-            self._fill(item, key, part, logprobs)
+            self._fill(item, keys.get(key, key), part, logprobs)
         self._end_item(item)
 
     def _part_added(self, index: int, found: dict[str, Any]) -> None:
@@ -299,6 +301,17 @@ class Reader:
         item = self._items.get(index)
         if item is not None and WHOLE in item.parts:
             self._grow(index, WHOLE, _piece(found), Text(""))
+
+
+def _keys(item: _Item, whole: list[Key]) -> dict[Key, Key]:
+    """Under which keys parts were begun, where those are not the places they came to have: some hosts count from 1."""
+    if item.parts.keys() <= set(whole):
+        return {}
+    found: dict[Key, Key] = {}
+    for name in ("summary", "content"):
+        begun = sorted(key for key in item.parts if key[0] == name)
+        found |= dict(zip((key for key in whole if key[0] == name), begun, strict=False))
+    return found
 
 
 def _name(item: dict[str, Any]) -> str:
