@@ -347,10 +347,11 @@ class ApiError(APIException):
             "type": self.fault.value.type,
             "param": self.param,
             "code": self.fault.code,
+            "status": self.status_code,
         }
         if self.error is not None:
             theirs = {name: _cut(value) for name, value in self.error.items() if isinstance(name, str)}
-            return ours | theirs | {"message": ours["message"]}
+            return ours | theirs | {"message": ours["message"], "status": self.status_code}
         return ours
 
     def body(self, dialect: str = OPENAI_CHAT) -> bytes:

@@ -6,7 +6,7 @@ import itertools
 import json
 from typing import Any
 
-from providers.dialects.canon import Answer, Delta, Request, Target, Written
+from providers.dialects.canon import Answer, Delta, Message, Request, Target, Text, Written
 from providers.dialects.openai_chat.dialect import OPENAI_CHAT
 from providers.dialects.sse import Splitter
 from providers.dialects.streams import OneAtATime, assemble, dissect
@@ -44,6 +44,11 @@ def heard(body: bytes) -> Answer:
 def asked(**members: Any) -> Request:
     """A request as a client sends it."""
     return CLIENT.read_request({"model": "m", "messages": [{"role": "user", "content": "hi"}], **members})
+
+
+def foreign(*messages: Message, **members: Any) -> Request:
+    """A request of a client of another dialect."""
+    return Request(dialect="anthropic_messages", messages=messages or (Message("user", (Text("hi"),)),), **members)
 
 
 def sent(request: Request, model: str = "m", **target: Any) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-from providers.dialects.canon import Answer, Delta, Target
+from providers.dialects.canon import Answer, Cited, Delta, Grew, PartBegan, PartEnded, Signed, Stopped
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
+from providers.dialects.google_generate.tap import Tap
+from providers.dialects.sse import Splitter
 from providers.dialects.streams import assemble
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 FILES = ("google-generatecontent.jsonl", "vertex.jsonl")
-TARGET = Target(model="gemini-2.5-flash")
+PUBLIC = "best/of:all@1"
 
 
 def recorded() -> list[dict]:
@@ -50,7 +52,26 @@ def told_in(chunks: Iterable[bytes]) -> list[Delta]:
     deltas = [delta for event in events for delta in reader.feed(event)]
     assert reader.error is None
     assert not reader.done_seen
-    return [*deltas, *reader.end()]
+    return bracketed([*deltas, *reader.end()])
+
+
+def bracketed(deltas: list[Delta]) -> list[Delta]:
+    """The same, after a look at their order: nothing is said of a part that is not open, and no choice goes on."""
+    open_parts, stopped = set(), set()
+    for delta in deltas:
+        if isinstance(delta, PartBegan | Grew | Signed | Cited | PartEnded | Stopped):
+            assert delta.choice not in stopped
+        match delta:
+            case PartBegan(index, _, choice):
+                open_parts.add((choice, index))
+            case PartEnded(index, choice):
+                open_parts.remove((choice, index))
+            case Grew() | Signed() | Cited():
+                assert (delta.choice, delta.index) in open_parts
+            case Stopped(_, choice):
+                stopped.add(choice)
+    assert not open_parts
+    return deltas
 
 
 def read(case: dict) -> Answer:
@@ -60,3 +81,11 @@ def read(case: dict) -> Answer:
 
 def sse(*responses: dict) -> bytes:
     return b"".join(b"data: " + json.dumps(response).encode() + b"\r\n\r\n" for response in responses)
+
+
+def tapped(body: bytes, cut: int | None = None) -> tuple[bytes, Tap]:
+    """A stream as it is relayed, and the tap it went through."""
+    tap, splitter = GOOGLE_GENERATE.client.tap(PUBLIC, False), Splitter()
+    chunks = [body] if cut is None else [body[at : at + cut] for at in range(0, len(body), cut)]
+    events = [event for chunk in chunks for event in splitter.feed(chunk)] + splitter.close()
+    return b"".join(tap.feed(event) or b"" for event in events), tap

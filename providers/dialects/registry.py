@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from providers.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
+from providers.dialects.bedrock_converse.dialect import BEDROCK_CONVERSE
 from providers.dialects.dialect import Client, Dialect, Upstream
+from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
 from providers.dialects.openai_chat.dialect import OPENAI_CHAT
+from providers.dialects.openai_responses.dialect import OPENAI_RESPONSES
 
-DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in (OPENAI_CHAT,)}
+_DIALECTS = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GOOGLE_GENERATE, BEDROCK_CONVERSE)
+
+DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _DIALECTS}
 #: Those that clients speak, and those that upstreams do.
 CLIENTS: Final[dict[str, Client]] = {
     name: dialect.client for name, dialect in DIALECTS.items() if dialect.client is not None

@@ -57,26 +57,29 @@ class Clients:
         if not stream:
             answer = self.openai.responses.create(model=model, input=QUESTION)
             return _read("openai_responses", neutral().responses, [answer.model_dump(warnings=False)])
-        # The streaming helper, which checks the order of events as it gathers them.
-        with self.openai.responses.stream(model=model, input=QUESTION) as events:
-            for event in events:
-                if event.type in ("response.failed", "error"):
-                    return _failed(0, event.model_dump(warnings=False), str(event))
-                if event.type == "response.incomplete":
-                    return _read("openai_responses", neutral().responses, [event.model_dump(warnings=False)])
-            final = events.get_final_response().model_dump(warnings=False)
-        return _read("openai_responses", neutral().responses, [final])
+        # The streaming helper checks the order of events as it gathers them; some upstreams of this very dialect send
+        # streams that it cannot gather, and those are relayed as they are.
+        if not model.startswith("said-openai-responses"):
+            with self.openai.responses.stream(model=model, input=QUESTION) as gathered:
+                pieces = [event.model_dump(warnings=False) for event in gathered]
+        else:
+            events = self.openai.responses.create(model=model, input=QUESTION, stream=True)
+            pieces = [event.model_dump(warnings=False) for event in events]
+        for piece in pieces:
+            if piece["type"] in ("response.failed", "error"):
+                return _failed(0, piece, str(piece))
+        return _read("openai_responses", neutral().responses, pieces)
 
     def messages(self, model: str, stream: bool) -> Read:
         asked: Any = {"model": model, "max_tokens": 1024, "messages": [{"role": "user", "content": QUESTION}]}
         if not stream:
             answer = self.anthropic.messages.create(**asked)
-            return _read("anthropic_messages", neutral().messages, [answer.model_dump(warnings=False)])
+            return _message(answer.model_dump(warnings=False))
         with self.anthropic.messages.stream(**asked) as events:
             for _ in events:
                 pass
             final = events.get_final_message().model_dump(warnings=False)
-        return _read("anthropic_messages", neutral().messages, [final])
+        return _message(final)
 
     def generate(self, model: str, stream: bool) -> Read:
         asked: Any = {"model": model, "contents": QUESTION}
@@ -87,6 +90,12 @@ class Clients:
         )
         pieces = [answer.model_dump(mode="json", by_alias=True, exclude_none=True) for answer in answers]
         return _read("google_generate", neutral().google, pieces)
+
+
+def _message(message: dict[str, Any]) -> Read:
+    found = _read("anthropic_messages", neutral().messages, [message])
+    thought = (message["usage"].get("output_tokens_details") or {}).get("thinking_tokens")
+    return found if thought is None else {**found, "usage": {**found["usage"], "reasoning": thought}}
 
 
 def _read(dialect: str, reader: Callable[[Any, list[Any]], None], pieces: list[Any]) -> Read:

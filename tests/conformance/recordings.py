@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -59,7 +60,16 @@ def family_of(case: dict[str, Any]) -> str:
 def recorded(case: dict[str, Any]) -> dict[str, Any]:
     """Text, reasoning, tools, stop, usage and error of a recording."""
     found: dict[str, Any] = neutral().of_case(case)
-    return {**found, "usage": as_openai(family_of(case), found["usage"])}
+    counts = as_openai(family_of(case), found["usage"])
+    if "google" in case["family"] or case["family"] == "vertex":
+        counts["input"] = counts.get("input", 0) + _of_tools(case)
+    return {**found, "usage": counts}
+
+
+def _of_tools(case: dict[str, Any]) -> int:
+    """Tokens that Google's own tools put into the prompt, which it counts apart."""
+    found = re.findall(r'"toolUsePromptTokenCount":\s*(\d+)', case["response_body"])
+    return int(found[-1]) if found else 0
 
 
 def as_openai(family: str, usage: dict[str, Any]) -> dict[str, int]:

@@ -11,8 +11,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def envelope(error: Mapping[str, Any]) -> bytes:
-    """`{"error": {"message", "type", "param", "code", ...}}`."""
-    return _encode({"error": error})
+    """`{"error": {"message", "type", "param", "code", ...}}`. The status is that of the HTTP answer."""
+    return _encode({"error": {name: value for name, value in error.items() if name != "status"}})
 
 
 def event(error: Mapping[str, Any]) -> bytes:

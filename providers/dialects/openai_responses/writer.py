@@ -31,7 +31,7 @@ class Writer:
         return b"".join(map(self._event, events))
 
     def _event(self, event: dict[str, Any]) -> bytes:
-        name = event["type"]
+        name: str = event["type"]
         numbered = {"type": name, "sequence_number": self._count, **event}
         self._count += 1
         return b"event: " + name.encode() + b"\ndata: " + _encode(numbered) + b"\n\n"
