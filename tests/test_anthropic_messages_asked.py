@@ -168,12 +168,6 @@ def test_allowed_tools_are_the_only_ones() -> None:
     assert [tool["name"] for tool in body["tools"]] == ["other"]
 
 
-def test_calls_in_a_conversation_without_tools_are_declared() -> None:
-    body = sent(asked(USER, Message("assistant", (ToolCall("c", "f"),)), Message("tool", (ToolResult("c"),))))
-    assert [tool["name"] for tool in body["tools"]] == ["f"]
-    assert body["tool_choice"] == {"type": "none"}
-
-
 def test_strict_tools_get_a_schema_that_is_enforced() -> None:
     schema = {"type": "object", "properties": {"n": {"type": ["integer", "null"], "minimum": 1}}, "required": ["n"]}
     tool = Tool("function", "f", parameters=schema, strict=True)
@@ -321,6 +315,7 @@ def test_what_a_model_takes_is_told_from_its_name() -> None:
     assert accepts("claude-opus-4-20250514") == accepts("claude-opus-4-0")
     assert accepts("claude-next").adaptive
     assert not accepts("claude-2.1").budgets
+    assert accepts("anthropic.claude-v2:1") == accepts("claude-2.0")
     assert accepts("kimi-k2").lenient
 
 

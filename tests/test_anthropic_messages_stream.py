@@ -215,6 +215,7 @@ def test_a_stream_without_its_last_event() -> None:
     ("data", "malformed"),
     [
         (b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}', False),
+        (b'{"error":{"message":"busy"}}', False),
         (b"oops", True),
         (b"[1]", True),
         (b'{"type":"content_block_delta","delta":{}}', True),
@@ -223,7 +224,7 @@ def test_a_stream_without_its_last_event() -> None:
 )
 def test_errors_in_a_stream(data: bytes, malformed: bool) -> None:
     reader = Reader()
-    assert told(said("message_start", message=START) + b"event: x\ndata: " + data + b"\n\n", reader)
+    assert told(said("message_start", message=START) + b"data: " + data + b"\n\n", reader)
     assert reader.error is not None
     assert (reader.error.body, reader.error.malformed) == (data, malformed)
     assert not reader.finished

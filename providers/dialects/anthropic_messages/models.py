@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-_OLD: Final = re.compile(r"claude-(?:instant-)?(\d)(?:[-.](\d))?(?!\d)")
+_OLD: Final = re.compile(r"claude-(?:instant-|v)?(\d)(?:[-.](\d))?(?!\d)")
 _NEW: Final = re.compile(r"claude-(opus|sonnet|haiku|fable|mythos)-(\d{1,2})(?!\d)(?:[-.](\d{1,2})(?!\d))?")
 
 _CLASSIC: Final = (3, 7)
@@ -80,7 +80,7 @@ def _read(model: str) -> tuple[str, tuple[int, int]]:
         return "", (int(match[1]), int(match[2] or 0))
     if "claude-mythos" in model:
         return "mythos", (5, 0)
-    return "", _LATEST if model.rpartition("/")[2].startswith("claude-") else _NONE
+    return "", _LATEST if "claude" in model else _NONE
 
 
 def _efforts(line: str, version: tuple[int, int]) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class Reader:
             self.error = StreamError(data, malformed=True)
             return []
         kind = found.get("type") or event.name
-        if kind == "error" or event.name == "error":
+        if "error" in (kind, event.name) or (kind is None and found.get("error")):
             self.error = StreamError(data)
             return []
         try:

@@ -21,6 +21,7 @@ _WORDS: Final = (b"", b"[DONE]")
 
 class _Head(msgspec.Struct, gc=False):
     type: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _decode_head: Final = msgspec.json.Decoder(_Head).decode
@@ -64,12 +65,12 @@ class Tap:
         if data is None or data.strip() in _WORDS:
             return event.raw
         try:
-            kind = _decode_head(data).type
+            head = _decode_head(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.error = StreamError(data, malformed=True)
             return None
-        name = event.name or "" if kind is msgspec.UNSET else bytes(kind).strip(b'"').decode("utf-8", "replace")
-        if name == "error" or event.name == "error":
+        name = _name(head, event)
+        if "error" in (name, event.name):
             self.error = StreamError(data)
             return None
         if name == "message_start":
@@ -104,3 +105,10 @@ class Tap:
         if event.at >= 0:
             return event.raw[: event.at] + new + event.raw[event.at + len(data) :]
         return b"event: message_start\ndata: " + new.replace(b"\n", b"\ndata: ") + b"\n\n"
+
+
+def _name(head: _Head, event: Event) -> str:
+    """What kind of event it is. Some copies of this API say nothing but an `error`."""
+    if head.type is not msgspec.UNSET:
+        return bytes(head.type).strip(b'"').decode("utf-8", "replace")
+    return event.name or ("error" if head.error is not msgspec.UNSET else "")

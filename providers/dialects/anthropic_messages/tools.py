@@ -8,7 +8,7 @@ from providers.dialects.anthropic_messages.formats import ANSWER_TOOL, answer_to
 from providers.dialects.anthropic_messages.models import Accepts
 from providers.dialects.anthropic_messages.saying import mark
 from providers.dialects.anthropic_messages.words import NAME
-from providers.dialects.canon import Misfit, Request, Tool, ToolCall
+from providers.dialects.canon import Misfit, Request, Tool
 
 _CHOICES: Final = {"auto": "auto", "required": "any", "none": "none", "named": "tool"}
 _NO_PARAMETERS: Final = {"type": "object", "properties": {}}
@@ -30,8 +30,6 @@ class Tools:
         self.tools = [self._tool(tool) for tool in chosen]
         self.form: dict[str, Any] | None = None
         self.choice = self._choice()
-        if not self.tools and not self._own:
-            self._declare()
         if request.format is not None:
             self._format()
         if self.forced and able.forcing == "never":
@@ -109,14 +107,6 @@ class Tools:
         if mode != "none" and parallel is not None and (self._own or not parallel):
             made["disable_parallel_tool_use"] = not parallel
         return made if choice is not None or len(made) > 1 else None
-
-    def _declare(self) -> None:
-        """A conversation that holds tool calls needs tools, even if none may be called any more."""
-        parts = (part for message in self._request.messages for part in message.parts)
-        names = dict.fromkeys(part.name for part in parts if isinstance(part, ToolCall))
-        if names:
-            self.tools = [{"name": name, "input_schema": _NO_PARAMETERS} for name in names]
-            self.choice = {"type": "none"}
 
     def _format(self) -> None:
         form = self._request.format

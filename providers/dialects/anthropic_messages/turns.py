@@ -92,7 +92,7 @@ class Turns:
         for turn in self.turns:
             if turn["role"] == "user":  # results first, as the API demands
                 turn["content"].sort(key=lambda block: block["type"] != "tool_result")
-        if not self.turns and self.system:
+        if not self.turns and self.system and not self.own:
             self.turns, self.system = [{"role": "user", "content": self.system}], []
         if not self.turns:
             raise Misfit("`messages` must hold at least one message that says something.", "messages")
