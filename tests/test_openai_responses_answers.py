@@ -142,6 +142,16 @@ def test_an_answer_of_another_api_in_the_form_of_this_one():
     assert "jf" not in json.dumps(done.body)
 
 
+def test_who_asks_for_summaries_gets_the_thoughts_of_others_as_such():
+    answer = Answer(dialect="other", id="x", choices=(Choice((Thinking("hm", "sig", "other"),), "end"),))
+    request = read_request({"input": "?", "reasoning": {"summary": "auto"}})
+
+    (item,) = json.loads(write_answer(answer, "pub", request))["output"]
+
+    assert item["summary"] == [{"type": "summary_text", "text": "hm"}]
+    assert "content" not in item
+
+
 def answer_of(*parts: Any, **members: Any) -> Answer:
     choice = Choice(parts, members.pop("stop", "end"), logprobs=members.pop("logprobs", None))
     return Answer(dialect=NAME, id="resp_1", model="m", choices=(choice,), **members)

@@ -131,22 +131,26 @@ def test_what_the_pieces_leave_out_is_taken_from_what_comes_whole(events):
     assert (found.choices, found.usage) == (WHOLE.choices, WHOLE.usage)
 
 
+FLAT = {"type": "error", "code": "server_error", "message": "m", "sequence_number": 3}
+INNER = {"error": {"code": "x", "message": "m"}}
+
+
 @pytest.mark.parametrize(
-    "event",
+    ("event", "body"),
     [
-        {"type": "error", "code": "server_error", "message": "m", "sequence_number": 3},
-        {"type": "response.failed", "response": {"status": "failed", "error": {"code": "x", "message": "m"}}},
-        {"error": {"message": "m"}},
+        (FLAT, FLAT),
+        (INNER, INNER),
+        ({"type": "response.failed", "response": {"status": "failed", "instructions": "long", **INNER}}, INNER),
     ],
 )
-def test_an_error_in_a_stream_is_kept(event):
+def test_an_error_in_a_stream_is_kept(event, body):
     for feeding in (Reader(), Tap("pub")):
         data = json.dumps(event).encode()
 
         assert not feeding.feed(Event(b"data: " + data + b"\n\n", None, data, 6))
 
         assert feeding.error is not None
-        assert feeding.error.body == data
+        assert json.loads(feeding.error.body) == body
         assert not feeding.finished
 
 

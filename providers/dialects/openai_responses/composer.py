@@ -46,6 +46,8 @@ class Composer:
     def __init__(self, model: str, request: Request) -> None:
         self._request = request
         self._frame = frame(request, model)
+        #: Clients show summaries, and hardly any shows thoughts: who asks for summaries gets others' thoughts as such.
+        self._sums_up = request.reasoning is not None and bool(request.reasoning.show)
         self._began: Began | None = None
         self._base = ""
         self._usage: Usage | None = None
@@ -111,7 +113,11 @@ class Composer:
             out["incomplete_details"] = {"reason": reason}
         if status == "failed":
             out["error"] = {"code": "server_error", "message": "The model stopped with an error."}
-        return out | self._extras if began.dialect == NAME else out
+        return out | self._extras if self._native() else out
+
+    def _native(self) -> bool:
+        """Whether the answer is one of this API."""
+        return self._began is not None and self._began.dialect == NAME
 
     def _refused(self) -> bool:
         return any(part["type"] == "refusal" for item in self._output for part in item.get("content", ()))
@@ -146,8 +152,9 @@ class Composer:
             case Refusal(text):
                 return [*self._message(), *self._place(pieces.Said(text, "refusal"))]
             case Thinking():
-                out = self._reasoning(part)
-                thought = pieces.Thought(part.text, summary=part.summary, waits=part.redacted)
+                summary = part.summary or (self._sums_up and not self._native())
+                out = self._reasoning(part, summary=summary)
+                thought = pieces.Thought(part.text, summary=summary, waits=part.redacted)
                 out += self._place(thought)
                 self._sign(part.signature, part.signer)
                 return out
@@ -170,7 +177,7 @@ class Composer:
             "name": call.name,
             "input" if free else "arguments": "",
         }
-        if self._began is not None and self._began.dialect == NAME:
+        if self._native():
             item |= {name: value for name, value in call.extras.items() if name != "status"}
         out += self._open(item)
         self._call = call
@@ -230,11 +237,11 @@ class Composer:
         item = {"id": self._id("msg", ""), "type": "message", "status": "in_progress", "content": []}
         return out + self._open(item | {"role": "assistant"})
 
-    def _reasoning(self, part: Thinking) -> list[Event]:
+    def _reasoning(self, part: Thinking, *, summary: bool) -> list[Event]:
         item = self._item
         unsigned = item is not None and item["type"] == "reasoning" and "encrypted_content" not in item
         follows = unsigned and part.id == self._thought and not part.redacted
-        if item is not None and follows and not (part.summary and item.get("content")):
+        if item is not None and follows and not (summary and item.get("content")):
             return []
         out = self._close()
         self._thought = part.id

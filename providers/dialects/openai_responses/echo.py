@@ -12,7 +12,7 @@ from providers.dialects.openai_responses.tools import write_choice, write_tool
 from providers.dialects.openai_responses.writing import said
 from providers.dialects.usage import Usage
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 #: Members that an answer repeats as the request had them, and what it says of those that were not given.
 _REPEATED: Final[dict[str, Any]] = {

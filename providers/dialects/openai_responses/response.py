@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from providers.dialects.canon import Answer, BadAnswer, Choice, Part, Request, Stop, ToolCall
+from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import quote, read_trusting
 from providers.dialects.openai_responses.composer import Composer
 from providers.dialects.openai_responses.items import NAME, listed, parts_of, string
@@ -56,6 +57,13 @@ def failure_of(response: dict[str, Any]) -> dict[str, Any] | None:
     if isinstance(error, dict):
         return error
     return {"message": error if isinstance(error, str) else f"The response was {status}.", "code": "server_error"}
+
+
+def stream_error(data: bytes, response: Any = None) -> StreamError:
+    """What an event that ends a stream in failure says. That of `response.failed` lies deep in all that it repeats."""
+    if not isinstance(response, dict):
+        return StreamError(data)
+    return StreamError(_encode({"error": failure_of(response) or {"message": "The response failed."}}))
 
 
 def answer_of(response: dict[str, Any]) -> Answer:

@@ -31,7 +31,7 @@ from providers.dialects.canon import (
 )
 from providers.dialects.dialect import StreamError
 from providers.dialects.openai_responses.items import NAME, WHOLE, Key, call_of, content_part, listed, parts_of, string
-from providers.dialects.openai_responses.response import extras_of, stop_of
+from providers.dialects.openai_responses.response import extras_of, stop_of, stream_error
 from providers.dialects.sse import Event
 from providers.dialects.usage import read_openai_usage, tokens
 
@@ -94,7 +94,7 @@ class Reader:
             return []
         kind = string(found.get("type")) or event.name or ""
         if kind in _FAILS or found.get("error"):
-            self.error = StreamError(data)
+            self.error = stream_error(data, found.get("response"))
             return []
         self._take(kind, found)
         out, self._out = self._out, []

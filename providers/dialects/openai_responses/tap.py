@@ -8,6 +8,7 @@ import msgspec
 
 from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import BadBody, quote, read_trusting
+from providers.dialects.openai_responses.response import stream_error
 from providers.dialects.sse import Event
 from providers.dialects.usage import Usage, read_openai_usage
 
@@ -70,7 +71,8 @@ class Tap:
             return None
         kind = seen.type or event.name or ""
         if kind in _FAILS or (seen.error is not msgspec.UNSET and bytes(seen.error) != b"null"):
-            self.error = StreamError(data)
+            response = seen.response
+            self.error = stream_error(data, None if response is msgspec.UNSET else msgspec.json.decode(response))
             return None
         if seen.response is msgspec.UNSET:
             return event.raw

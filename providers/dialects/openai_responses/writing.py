@@ -70,6 +70,8 @@ def _tools(request: Request, out: Outgoing) -> dict[str, Any]:
     if written:
         body["tools"] = written
     choice = write_choice(request)
+    if choice == "required" and not written and request.dialect != NAME:
+        raise Misfit("No tool of the request is one that this model's API knows.", "tools", unsupported=True)
     if choice is not None and (written or request.dialect == NAME):
         body["tool_choice"] = choice
     if request.parallel_tools is not None and (written or request.dialect == NAME):
