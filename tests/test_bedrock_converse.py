@@ -265,7 +265,6 @@ def test_calls_in_the_conversation_need_tools() -> None:
 
 def test_tools_that_it_does_not_know_are_refused() -> None:
     for tool in (
-        Tool("free", "patch"),
         Tool("web_search"),
         Tool("opaque", dialect="anthropic_messages", value={"type": "bash"}),
     ):
@@ -279,6 +278,33 @@ def test_strict_tools_where_they_are_known() -> None:
     request = asked(tools=(Tool("function", "weather", strict=True),))
     assert written(request)[0]["toolConfig"]["tools"][0]["toolSpec"]["strict"] is True
     assert written(request, NOVA)[1] == ("strict",)
+
+
+def test_a_tool_that_takes_free_text_takes_it_as_an_argument() -> None:
+    body, dropped = written(asked(tools=(Tool("free", "patch"),)))
+    assert body["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"]["required"] == ["input"]
+    assert dropped == ("grammar",)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}},
+        {"type": "object", "properties": {}, "additionalProperties": True},
+        {"type": "object"},
+        {"type": "object", "properties": {"a": {"$ref": "https://x/"}}},
+        {
+            "type": "object",
+            "properties": {"a": {"$ref": "#/$defs/N"}},
+            "$defs": {"N": {"type": "object", "properties": {"n": {"anyOf": [{"$ref": "#/$defs/N"}]}}}},
+        },
+    ],
+)
+def test_a_schema_that_is_not_enforced_natively_is_a_tools(schema: dict[str, Any]) -> None:
+    assert names(config(None, format=Format(schema))) == ["weather", "time", ANSWER_TOOL]
+    body, dropped = written(asked(tools=(Tool("function", "x", parameters=schema, strict=True),)))
+    assert "strict" not in body["toolConfig"]["tools"][0]["toolSpec"]
+    assert dropped == ("strict",)
 
 
 def test_a_schema_is_said_natively_where_it_can_be() -> None:

@@ -70,6 +70,12 @@ def test_a_budget_leaves_room_for_the_answer() -> None:
     assert thought(asked(reasoning=Reasoning("high"), max_tokens=1000), SONNET)[2] == ("reasoning_effort",)
 
 
+def test_thinking_beside_a_forced_tool() -> None:
+    request = asked(reasoning=Reasoning("low"), tools=(WEATHER,), tool_choice=ToolChoice("required"))
+    assert thought(request, "anthropic.claude-opus-4-6-v1") == (None, None, ("reasoning_effort",))
+    assert thought(request, OPUS) == ({"thinking": {"type": "adaptive"}}, {"effort": "low"}, ())
+
+
 def test_a_budget_gives_way_to_what_it_cannot_be_with() -> None:
     request = asked(reasoning=Reasoning("low"), tools=(WEATHER,), tool_choice=ToolChoice("required"))
     assert thought(request, SONNET) == (None, None, ("reasoning_effort",))

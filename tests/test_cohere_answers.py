@@ -247,17 +247,9 @@ def test_events_that_say_nothing() -> None:
 
 
 KEYS = st.sampled_from(
-    ["type", "index", "delta", "message", "content", "text", "thinking", "tool_plan", "tool_calls", "function"]
-    + [
-        "name",
-        "arguments",
-        "id",
-        "citations",
-        "start",
-        "sources",
-        "content_index",
-        "finish_reason",
-        "usage",
+    [
+        *("type", "index", "delta", "message", "content", "text", "thinking", "tool_plan", "tool_calls", "function"),
+        *("name", "arguments", "id", "citations", "start", "sources", "content_index", "finish_reason", "usage"),
         "logprobs",
     ]
 )
@@ -270,7 +262,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.dictionaries(KEYS, JSON, max_size=3), JSON), max_size=6))
 def test_no_event_surprises_it(events: Any) -> None:
     reader = UPSTREAM.reader()

@@ -203,8 +203,14 @@ def test_a_choice_that_cannot_be_made_is_refused() -> None:
     for choice in (ToolChoice("named", "nothing"), ToolChoice("required")):
         with pytest.raises(Misfit):
             written(asked(tool_choice=choice))
-    for tool in (Tool("free", "x"), Tool("web_search"), Tool("opaque", dialect="google_generate", value={})):
+    for tool in (Tool("web_search"), Tool("opaque", dialect="google_generate", value={})):
         refused(asked(tools=(tool,)))
+
+
+def test_a_tool_that_takes_free_text_takes_it_as_an_argument() -> None:
+    body, dropped = written(asked(tools=(Tool("free", "patch"),)))
+    assert body["tools"][0]["function"]["parameters"]["required"] == ["input"]
+    assert dropped == ("grammar",)
 
 
 def test_strictness_is_for_all_tools_or_none() -> None:

@@ -49,7 +49,9 @@ class Model(msgspec.Struct, frozen=True):
     @property
     def always_thinks(self) -> bool:
         """It cannot be told not to think."""
-        return self.is_claude and any(word in self.name for word in _ALWAYS)
+        if any(word in self.name for word in _ALWAYS):
+            return self.is_claude
+        return self.is_claude and "opus" in self.name and self.claude >= (5, 5)
 
     @property
     def adapts(self) -> bool:
@@ -74,9 +76,14 @@ class Model(msgspec.Struct, frozen=True):
     @property
     def can_be_forced(self) -> bool:
         """It can be made to call some tool."""
-        if self.always_thinks and (self.claude >= (5, 1) or "preview" in self.name):
+        if self.always_thinks and (self.claude > (5, 0) or "preview" in self.name):
             return False
         return self.vendor not in _CANNOT_FORCE and "titan" not in self.name
+
+    @property
+    def thinks_when_forced(self) -> bool:
+        """It may think before a call that it must make."""
+        return not self.is_claude or self.claude >= (4, 8) or self.always_thinks
 
     @property
     def can_be_forced_by_name(self) -> bool:

@@ -60,7 +60,7 @@ def write_request(request: Request, target: Target) -> Written:
         body["inferenceConfig"] = thinking.inference
     if tools.config is not None:
         body["toolConfig"] = tools.config
-    output = _output(request.format if tools.native_format else None, thinking, claude=room.model.is_claude)
+    output = _output(request.format, tools.schema, thinking)
     if output:
         body["outputConfig"] = output
     if thinking.fields:
@@ -90,10 +90,9 @@ def _refuse(request: Request) -> None:
         raise Misfit(f"This upstream answers in text, not {what}.", "modalities", unsupported=True)
 
 
-def _output(format: Format | None, thinking: Plan, *, claude: bool) -> dict[str, Any]:
+def _output(format: Format | None, schema: dict[str, Any] | None, thinking: Plan) -> dict[str, Any]:
     output: dict[str, Any] = {}
-    if format is not None and format.schema is not None:
-        schema = _closed(format.schema) if claude else format.schema
+    if format is not None and schema is not None:
         made: dict[str, Any] = {"schema": msgspec.json.encode(schema).decode()}
         if format.name:
             made["name"] = format.name
@@ -103,18 +102,6 @@ def _output(format: Format | None, thinking: Plan, *, claude: bool) -> dict[str,
     if thinking.effort:
         output["effort"] = thinking.effort
     return output
-
-
-def _closed(schema: Any) -> Any:
-    """The schema with every object closed, which Claude demands; a schema that leaves one open on purpose stays."""
-    if isinstance(schema, list):
-        return [_closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {name: _closed(value) for name, value in schema.items()}
-    if made.get("type") == "object" and isinstance(made.get("properties"), dict):
-        made.setdefault("additionalProperties", False)
-    return made
 
 
 def _address(request: Request, body: dict[str, Any], room: Room) -> None:

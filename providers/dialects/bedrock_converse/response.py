@@ -53,7 +53,9 @@ def _blocks(found: Any) -> list[dict[str, Any]]:
     message = output.get("message") if isinstance(output, dict) else None
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
-        raise BadAnswer("the upstream's answer has no message with content")
+        said = found.get("message") if isinstance(found, dict) else None
+        failure = {"message": said} if isinstance(said, str) else None
+        raise BadAnswer("the upstream's answer has no message with content", failure)
     return content
 
 

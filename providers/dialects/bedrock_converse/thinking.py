@@ -66,10 +66,12 @@ def _think(plan: Plan, request: Request, target: Target, room: Room, *, forced: 
         return
     if target.reasons is False:
         _drop(effort, room)
+    elif forced and not model.thinks_when_forced:
+        _drop(effort or "medium", room)
     elif model.adapts:
         _adapt(plan, reasoning, effort, room)
     elif model.thinks_by_budget:
-        _budget(plan, request, effort, room, forced=forced)
+        _budget(plan, request, effort, room)
     elif model.is_nova and "nova-2" in model.name:
         _nova(plan, effort)
     elif model.vendor in _EFFORT_FIELDS and effort not in (None, "none"):
@@ -110,7 +112,7 @@ def _adapt(plan: Plan, reasoning: Reasoning, effort: str | None, room: Room) -> 
         plan.effort = words.get(effort, effort)
 
 
-def _budget(plan: Plan, request: Request, effort: str | None, room: Room, *, forced: bool) -> None:
+def _budget(plan: Plan, request: Request, effort: str | None, room: Room) -> None:
     reasoning = request.reasoning
     assert reasoning is not None
     budget = reasoning.budget if reasoning.budget is not None and reasoning.budget >= 0 else None
@@ -123,7 +125,7 @@ def _budget(plan: Plan, request: Request, effort: str | None, room: Room, *, for
         # Room for the answer: thoughts count against the same limit.
         budget = min(budget, limit * 3 // 4)
     budget = max(budget, _LEAST_BUDGET)
-    if forced or (limit is not None and limit <= budget) or _thoughts_are_missing(request):
+    if (limit is not None and limit <= budget) or _thoughts_are_missing(request):
         room.drop(_NAME)
         return
     plan.fields["thinking"] = {"type": "enabled", "budget_tokens": budget}

@@ -10,28 +10,32 @@ import msgspec
 from providers.dialects.answer_tool import ANSWER_TOOL, ANSWER_TOOL_SAYS, answer_schema
 from providers.dialects.bedrock_converse.content import NAME, Room, cache_point, known_name
 from providers.dialects.bedrock_converse.messages import called
+from providers.dialects.bedrock_converse.schemas import enforceable
 from providers.dialects.canon import Misfit, Request, Tool, ToolChoice
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+#: The arguments of a tool that takes free text.
+_FREE: Final = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _AUTO: Final = ToolChoice("auto")
 
 Block = dict[str, Any]
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is said of tools. `forced`: the model must call one. `native_format`: the schema goes elsewhere."""
+    """What is said of tools. `forced`: the model must call one. `schema`: what the answer's text is held to."""
 
     config: Block | None
     forced: bool
-    native_format: bool
+    schema: Block | None
 
 
 def plan_tools(request: Request, room: Room) -> Plan:
     """Raises Misfit."""
     choice = request.tool_choice or _AUTO
     model = room.model
-    native = request.format is not None and request.format.schema is not None and model.takes_schema
-    emulated = request.format is not None and not native and choice.mode in ("auto", "none")
+    wanted = request.format.schema if request.format is not None else None
+    schema = enforceable(wanted) if wanted is not None and model.takes_schema else None
+    emulated = request.format is not None and schema is None and choice.mode in ("auto", "none")
     tools = _offered(request, choice, room)
     forced = emulated or choice.mode in ("required", "named")
     if forced and not model.can_be_forced:
@@ -44,14 +48,14 @@ def plan_tools(request: Request, room: Room) -> Plan:
     elif not blocks:
         blocks = [_stand_in(name) for name in called(request.messages)]
         if not blocks:
-            return Plan(None, False, native)
+            return Plan(None, False, schema)
     if choice.mode == "none" and request.tools and not emulated:
         # The API has no word for it, and refuses a conversation with calls in it but without tools.
         room.drop("tool_choice")
     config: Block = {"tools": blocks}
     if forced:
         config["toolChoice"] = _choice(choice, room, alone=emulated and choice.mode == "none")
-    return Plan(config, forced, native)
+    return Plan(config, forced, schema)
 
 
 def _cannot_force(emulated: bool) -> Misfit:
@@ -98,10 +102,8 @@ def _written(tool: Tool, room: Room) -> list[Block]:
         return [tool.value]
     if tool.kind == "web_search" and room.model.is_nova:
         return [{"systemTool": {"name": "nova_grounding"}}]
-    if tool.kind != "function":
-        what = {"free": f"the tool {tool.name!r}, which takes free text", "web_search": "web search"}.get(
-            tool.kind, f"the tool {tool.value.get('type', tool.name)!r}"
-        )
+    if tool.kind not in ("function", "free"):
+        what = "web search" if tool.kind == "web_search" else f"the tool {tool.value.get('type', tool.name)!r}"
         raise Misfit(f"This model does not know {what}: leave it out of tools.", "tools", unsupported=True)
     points = cache_point(tool.cache, room) if room.model.is_claude else []
     if tool.cache is not None and not points:
@@ -120,12 +122,17 @@ def _spec(tool: Tool, room: Room) -> Block:
     spec: Block = {"name": tool.name}
     if tool.description:
         spec["description"] = tool.description
-    spec["inputSchema"] = {"json": {"type": "object", "properties": {}, **(tool.parameters or {})}}
-    if tool.strict:
-        if room.model.takes_schema:
-            spec["strict"] = True
-        else:
-            room.drop("strict")
+    schema: Block = {"type": "object", "properties": {}, **(tool.parameters or {})}
+    if tool.kind == "free":
+        room.drop("grammar")
+        schema = _FREE
+    asked = schema if tool.parameters is None else tool.parameters
+    exact = enforceable(asked) if tool.strict and room.model.takes_schema else None
+    spec["inputSchema"] = {"json": schema if exact is None else exact}
+    if exact is not None:
+        spec["strict"] = True
+    elif tool.strict:
+        room.drop("strict")
     return {"toolSpec": spec}
 
 

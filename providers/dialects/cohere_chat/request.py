@@ -13,6 +13,8 @@ from providers.dialects.canon import Misfit, Reasoning, Request, Target, Tool, T
 from providers.dialects.cohere_chat.messages import NAME, Room, thinks, write_messages
 from providers.dialects.reasoning import budget_of
 
+#: The arguments of a tool that takes free text.
+_FREE: Final = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 _AUTO: Final = ToolChoice("auto")
 _MOST_STOPS: Final = 5
 _MOST_K: Final = 500
@@ -123,10 +125,8 @@ def _offered(tools: tuple[Tool, ...], choice: ToolChoice) -> list[Tool]:
 def _tool(tool: Tool, room: Room) -> dict[str, Any]:
     if tool.kind == "opaque" and tool.dialect == NAME:
         return tool.value
-    if tool.kind != "function":
-        what = {"free": f"the tool {tool.name!r}, which takes free text", "web_search": "web search"}.get(
-            tool.kind, f"the tool {tool.value.get('type', tool.name)!r}"
-        )
+    if tool.kind not in ("function", "free"):
+        what = "web search" if tool.kind == "web_search" else f"the tool {tool.value.get('type', tool.name)!r}"
         raise Misfit(f"This upstream does not know {what}: leave it out of tools.", "tools", unsupported=True)
     if tool.cache is not None:
         room.drop("cache_control")
@@ -134,6 +134,9 @@ def _tool(tool: Tool, room: Room) -> dict[str, Any]:
     if tool.description:
         function["description"] = tool.description
     function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    if tool.kind == "free":
+        room.drop("grammar")
+        function["parameters"] = _FREE
     return {"type": "function", "function": function}
 
 

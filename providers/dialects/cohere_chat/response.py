@@ -31,7 +31,8 @@ def read_answer(body: bytes) -> Answer:
         raise BadAnswer("the upstream's answer is not JSON") from error
     message = found.get("message") if isinstance(found, dict) else None
     if not isinstance(message, dict):
-        raise BadAnswer("the upstream's answer has no message")
+        said = {"message": message} if isinstance(message, str) else None
+        raise BadAnswer("the upstream's answer has no message", said)
     citations = [value for value in _listed(message, "citations") if isinstance(value, dict)]
     plan = message.get("tool_plan")
     parts: list[Part] = [Thinking(plan)] if isinstance(plan, str) and plan else []
