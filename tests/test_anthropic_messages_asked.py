@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from providers.dialects.anthropic_messages.formats import ANSWER_TOOL
+from providers.dialects.answer_tool import ANSWER_TOOL
 from providers.dialects.anthropic_messages.models import accepts
 from providers.dialects.anthropic_messages.reading import read_request
 from providers.dialects.anthropic_messages.writing import write_request

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from providers.dialects import sse, streams
+from providers.dialects.answer_tool import ANSWER_TOOL
 from providers.dialects.anthropic_messages.count_tokens import read_count
-from providers.dialects.anthropic_messages.formats import ANSWER_TOOL
 from providers.dialects.anthropic_messages.response import read_answer, write_answer
 from providers.dialects.anthropic_messages.stream import Reader
 from providers.dialects.anthropic_messages.tap import Tap

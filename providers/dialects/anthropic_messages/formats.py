@@ -1,15 +1,11 @@
-"""JSON as the answer's format: said where the model can be held to a schema, else by a tool that it must call. Pure.
-
-The tool's name is reserved: whoever reads the answer knows by it that its arguments are the answer's text.
-"""
+"""JSON as the answer's format: said where the model can be held to a schema, else by a tool that it must call. Pure."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from providers.dialects.canon import Format, Misfit
-
-ANSWER_TOOL: Final = "jf1_json_answer"
+from providers.dialects.answer_tool import ANSWER_TOOL, ANSWER_TOOL_SAYS, answer_schema
+from providers.dialects.canon import Format
 
 _STRING_FORMATS: Final = (
     "date-time",
@@ -44,13 +40,11 @@ def enforceable(schema: dict[str, Any]) -> dict[str, Any] | None:
 
 def answer_tool(form: Format) -> dict[str, Any]:
     """The tool whose arguments are the answer. Raises canon.Misfit."""
-    schema = form.schema if form.schema is not None else {"type": "object"}
-    if schema.get("type", "object") != "object":
-        raise Misfit(
-            "The model can only be held to a JSON schema of type `object`.", "response_format", unsupported=True
-        )
-    about = form.description or "Gives the final answer. Call this tool instead of answering with text."
-    return {"name": ANSWER_TOOL, "description": about, "input_schema": {"type": "object", **schema}}
+    return {
+        "name": ANSWER_TOOL,
+        "description": form.description or ANSWER_TOOL_SAYS,
+        "input_schema": answer_schema(form),
+    }
 
 
 def _strict(schema: Any) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
+from providers.dialects.answer_tool import ANSWER_TOOL, stop_without
 from providers.dialects.anthropic_messages import members
 from providers.dialects.anthropic_messages.blocks import read_content
 from providers.dialects.anthropic_messages.counting import read_usage, write_usage
-from providers.dialects.anthropic_messages.formats import ANSWER_TOOL
 from providers.dialects.anthropic_messages.saying import carrier, citations, input_of, thought
 from providers.dialects.anthropic_messages.words import NAME, message_id, stop_of, word_of
 from providers.dialects.canon import (
@@ -79,9 +79,8 @@ def answered(part: Part) -> Part:
 def stop_for(word: str, parts: tuple[Part, ...]) -> Stop:
     """Why the answer stopped: a call of nothing but that tool is an end."""
     names = [part.name for part in parts if isinstance(part, ToolCall)]
-    if word == "tool_use" and names and set(names) == {ANSWER_TOOL}:
-        return "end"
-    return stop_of(word)
+    calls = sum(name != ANSWER_TOOL for name in names)
+    return stop_without(stop_of(word), calls, ANSWER_TOOL in names)
 
 
 def text_of(value: Any) -> str:
@@ -140,7 +139,7 @@ def _blocks(part: Part) -> list[dict[str, Any]]:
     match part:
         case Text(text):
             said = citations(part)
-            return [{"type": "text", "text": text, **({"citations": said} if said else {})}] if text else []
+            return [{"type": "text", "text": text, **({"citations": said} if said else {})}] if text or said else []
         case Refusal(text) | Media(text=text):
             return [{"type": "text", "text": text}] if text else []
         case Thinking():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from providers.dialects.anthropic_messages.formats import ANSWER_TOOL, answer_tool, enforceable
+from providers.dialects.answer_tool import ANSWER_TOOL
+from providers.dialects.anthropic_messages.formats import answer_tool, enforceable
 from providers.dialects.anthropic_messages.models import Accepts
 from providers.dialects.anthropic_messages.saying import mark
 from providers.dialects.anthropic_messages.words import NAME
