@@ -154,7 +154,8 @@ def test_results_of_one_turn_stand_together_and_images_stay_images():
     image = Media("image", data="AAAA", media_type="image/png")
     request = foreign(
         *ASKED,
-        Message("assistant", (ToolCall("1", "f", '{"a":1}'), ToolCall("2", "g", "not json"))),
+        Message("assistant", (ToolCall("1", "f", '{"a":1}'),)),
+        Message("assistant", (ToolCall("2", "g", "not json"),)),
         Message("tool", (ToolResult("1", (Text("one"), image)),)),
         Message("tool", (ToolResult("2", (Text("two"),), failed=True),)),
     )
@@ -212,10 +213,20 @@ def test_what_harmlessly_cannot_be_said_is_named():
         service_tier="flex",
         cache_key="k",
         store=True,
+        extras={"prediction": {}, "stream_options": {}},
     )
     assert dropped(request) == {
         *("cache_control", "detail", "name", "thinking", "citations", "opaque:web_search_call", "min_p", "logit_bias"),
-        *("user", "seed", "parallel_tool_calls", "presence_penalty", "service_tier", "prompt_cache_key", "store"),
+        *(
+            "user",
+            "seed",
+            "parallel_tool_calls",
+            "presence_penalty",
+            "service_tier",
+            "prompt_cache_key",
+            "store",
+            "prediction",
+        ),
     }
 
 

@@ -266,6 +266,12 @@ def test_answers_of_other_dialects():
         assert found == [("https://a.b", "A", "", 0, 2), ("", "B", "quoted", None, None)]
 
 
+def test_thoughts_that_an_upstream_counts_apart_are_not_taken_off_the_answer():
+    answer = Answer(dialect="openai_chat", choices=(Choice(),), usage=Usage(1, 5, reasoning=9))
+    counts = json.loads(GOOGLE_GENERATE.client.write_answer(answer, "public", ASKED))["usageMetadata"]
+    assert (counts["candidatesTokenCount"], counts["thoughtsTokenCount"], counts["totalTokenCount"]) == (5, 9, 15)
+
+
 def test_a_foreign_stream_is_written_piece_by_piece():
     answer = Answer(
         dialect="openai_chat",

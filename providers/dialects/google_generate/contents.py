@@ -17,7 +17,7 @@ from providers.dialects.google_generate.parts import arguments_of, media_of, obj
 from providers.dialects.google_generate.words import NAME
 
 JOINED: Final = "joined"
-#: Members of a function response beside its answer, which only this dialect knows.
+_RESPONSE: Final = frozenset({"id", "name", "response", "parts"})
 _ROLES: Final[dict[str, Role]] = {
     "": "user",
     "user": "user",
@@ -156,7 +156,8 @@ def _result(part: dict[str, Any], param: str, calls: _Calls) -> ToolResult:
         if "inlineData" not in piece and "fileData" not in piece:
             raise Misfit(f"{where}.parts[{at}] must hold inlineData or fileData.", f"{where}.parts")
         parts.append(media_of(piece, f"{where}.parts[{at}]"))
-    return ToolResult(calls.answered(name, text(found, "id", where)), tuple(parts), name, failed)
+    rest = {key: value for key, value in found.items() if key not in _RESPONSE}
+    return ToolResult(calls.answered(name, text(found, "id", where)), tuple(parts), name, failed, extras=rest)
 
 
 def _words(response: dict[str, Any]) -> tuple[str, bool]:

@@ -54,17 +54,18 @@ def _audio(details: Any) -> int | None:
 
 
 def write_usage(usage: Usage, service_tier: str = "") -> dict[str, Any]:
-    """The counts as Google counts."""
+    """The counts as Google counts. Some upstreams leave their thoughts out of `output`, which then is less."""
     made: dict[str, Any] = {}
     answer = usage.output
-    if answer is not None and usage.reasoning is not None:
-        answer = max(answer - usage.reasoning, 0)
+    thoughts = usage.reasoning or 0
+    if answer is not None and thoughts <= answer:
+        answer -= thoughts
     for name, count in (
         ("promptTokenCount", usage.input),
         ("candidatesTokenCount", answer),
         ("thoughtsTokenCount", usage.reasoning),
         ("cachedContentTokenCount", usage.cache_read),
-        ("totalTokenCount", added(usage.input, usage.output)),
+        ("totalTokenCount", added(usage.input, answer, usage.reasoning)),
     ):
         if count is not None:
             made[name] = count

@@ -1,8 +1,8 @@
 """Messages as `contents` and `systemInstruction`. Pure.
 
-System messages go before everything, wherever they stood: Google knows one instruction. All results of one turn's calls
-stand in one content, as the API demands. Gemini 3 refuses calls of the current turn without the proof it gave for them:
-calls of other models get the word that it takes in its place.
+System messages go before everything, wherever they stood: Google knows one instruction. All calls of one turn stand in
+one content and all their results in the next, as the API demands. Gemini 3 refuses calls of the current turn without
+the proof it gave for them: calls of other models get the word that it takes in its place.
 """
 
 from __future__ import annotations
@@ -65,19 +65,31 @@ class Turns:
     def _append(self, message: Message, parts: list[dict[str, Any]]) -> None:
         role = "model" if message.role == "assistant" else "user"
         last = self.contents[-1] if self.contents else {}
-        joined = bool(message.extras.get(JOINED)) and self._native
-        if last.get("role") == role and (joined or message.role == self._last == "tool"):
+        if last.get("role") == role and self._is_joined(message):
             last["parts"] += parts
         else:
-            self.contents.append({"role": role, "parts": parts})
+            last = {"role": role, "parts": parts}
+            self.contents.append(last)
         self._last = message.role
+        calls = [part for part in last["parts"] if "functionCall" in part]
+        if self._model.is_recent and role == "model" and calls:
+            calls[0].setdefault("thoughtSignature", _NO_PROOF)
+
+    def _is_joined(self, message: Message) -> bool:
+        """Whether it goes on in the content before it, as the calls and the results of one turn must."""
+        if self._native and message.extras.get(JOINED):
+            return True
+        turns = ("tool",) if self._native else ("tool", "assistant")
+        return message.role == self._last and message.role in turns
 
     def _instructions(self, message: Message) -> list[str]:
+        words = []
         for part in message.parts:
-            if not isinstance(part, Text | Refusal):
+            if isinstance(part, Media):
                 raise Misfit("System messages can only hold text for this model.", "messages", unsupported=True)
-            self._marks(part)
-        return [part.text for part in message.parts if isinstance(part, Text | Refusal)]
+            made = self._part(part) or {}
+            words.append(made.get("text", ""))
+        return words
 
     def _said(self, message: Message) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = []
@@ -85,10 +97,6 @@ class Turns:
             made = self._part(part)
             if made is not None:
                 parts.append(made)
-        if self._model.is_recent and message.role == "assistant":
-            first = next((part for part in parts if "functionCall" in part), None)
-            if first is not None and "thoughtSignature" not in first:
-                first["thoughtSignature"] = _NO_PROOF
         return parts
 
     def _part(self, part: Part) -> dict[str, Any] | None:
@@ -142,6 +150,8 @@ class Turns:
         made: dict[str, Any] = {"name": name, "response": response_of(words, part.failed)}
         if part.call_id:
             made["id"] = part.call_id
+        if self._native:
+            made |= part.extras
         inside: list[dict[str, Any]] = []
         for piece in part.parts:
             if isinstance(piece, Media):

@@ -20,6 +20,8 @@ _CALLING: Final = "functionCallingConfig"
 #: Arguments in pieces are only read by those who asked for them.
 _PIECEMEAL: Final = "streamFunctionCallArguments"
 _FREE: Final = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+#: Members of other dialects' requests that are heard elsewhere: usage is always told here.
+_ELSEWHERE: Final = frozenset({"stream_options"})
 #: What the API has no words for and can do without, by OpenAI's names.
 _UNSAID: Final = {
     "min_p": "min_p",
@@ -100,7 +102,7 @@ class _Writing:
         self._drop(cache_control=tool.cache is not None)
         if tool.kind == "web_search":
             own = tool.dialect == NAME
-            self._drop(web_search_options=bool(tool.value) or bool(tool.extras and not own))
+            self._drop(web_search_options=bool(tool.value))
             return {"googleSearch": tool.extras if own else {}}
         if tool.dialect == NAME:
             return tool.value
@@ -221,6 +223,7 @@ class _Writing:
     def _name_unsaid(self) -> None:
         request = self._request
         self._drop(**{ours: getattr(request, name) for name, ours in _UNSAID.items()})
+        self._drop(**dict.fromkeys(() if self._native else request.extras.keys() - _ELSEWHERE, True))
         self._drop(
             parallel_tool_calls=request.parallel_tools is False,
             store=request.store is True,
