@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from keys.pool import Lease
-from providers.credentials import is_exchanged
+from providers.credentials import held, is_exchanged
 from providers.credentials.request import Grant
 
 #: Seconds of life that a token must have left to be sent: the request has to reach its upstream.
@@ -38,7 +38,7 @@ class Minted:
         if not is_exchanged(scheme, lease.secret):
             return lease
         place = (lease.key_set.account_id, lease.key.fingerprint)
-        grant = self._grants.get(place)
+        grant = self._grants.get(place) or held(scheme, lease.secret)
         if grant is not None and grant.expires_at - self.clock() > LEAST:
             return lease._replace(secret=grant.token, api=grant.api, headers=grant.headers)
         raise NoToken(self._problems.get(place) or "it has not been fetched yet")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import calendar
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import requests
@@ -18,7 +19,7 @@ from google.oauth2.credentials import Credentials as AuthorizedUser
 from google.oauth2.service_account import Credentials as ServiceAccount
 from urllib3.exceptions import HTTPError
 
-from providers.credentials import copilot, google_adc, oauth2_client
+from providers.credentials import copilot, device_code, google_adc, oauth2_client
 from providers.credentials.request import LIFE_UNSAID, CannotMint, Exchange, Grant, fits, part
 from providers.requesting import NotAllowed, Session
 from providers.scrubbing import scrub
@@ -26,6 +27,10 @@ from providers.secrets import Secret
 
 #: Characters of an issuer's own words that are kept.
 _MOST_SAID: Final = 200
+
+
+class NoAnswer(CannotMint):
+    """The issuer could not be reached, or said nothing in time."""
 
 
 class _Scheme(Protocol):
@@ -44,26 +49,57 @@ def mint(scheme: str, secret: Secret, *, private: bool, clock: Callable[[], floa
     """
     plain = secret.reveal()
     now = clock()  # before anything is sent: a token is never taken to live longer than it does
+    with _asking(private) as session:
+        if scheme == "google-adc":
+            return _google(plain, session, now)
+        if scheme == "device-code":
+            return _renewed(plain, session, now)
+        return _exchange(_SCHEMES[scheme], plain, session, now)
+
+
+def send(asked: Exchange, *, private: bool) -> tuple[int, bytes]:
+    """Status and body of one message of a sign-in. Raises CannotMint, NoAnswer among them; no text holds a secret."""
+    with _asking(private) as session:
+        answer = _sent(asked, session)
+        return answer.status_code, answer.content
+
+
+@contextmanager
+def _asking(private: bool) -> Iterator[Session]:
+    """A session whose failures are CannotMint."""
     with Session(private=private) as session:
         try:
-            if scheme == "google-adc":
-                return _google(plain, session, now)
-            return _exchange(_SCHEMES[scheme], plain, session, now)
+            yield session
         except NotAllowed as problem:
             raise CannotMint(f"the token endpoint: {problem}") from None
         except (requests.RequestException, HTTPError, OSError) as problem:
-            raise CannotMint(f"the token endpoint did not answer ({type(problem).__name__})") from None
+            raise NoAnswer(f"the token endpoint did not answer ({type(problem).__name__})") from None
+
+
+def _sent(asked: Exchange, session: Session) -> requests.Response:
+    return session.request(
+        asked.method, asked.url, headers=asked.headers, data=asked.body or None, allow_redirects=False
+    )
 
 
 def _exchange(scheme: _Scheme, plain: str, session: Session, now: float) -> Grant:
-    asked = scheme.ask(plain)
-    answer = session.request(
-        asked.method, asked.url, headers=asked.headers, data=asked.body or None, allow_redirects=False
-    )
+    return scheme.read(_body(_sent(scheme.ask(plain), session), plain, scheme.secrets_of(plain)), now)
+
+
+def _renewed(plain: str, session: Session, now: float) -> Grant:
+    """A sign-in's token: the stored one while it lives, else a new pair, which is to be stored."""
+    grant = device_code.held(plain)
+    if grant is not None and grant.expires_at - now > device_code.RENEW_WITHIN:
+        return grant
+    answer = _sent(device_code.ask(plain), session)
+    return device_code.read(plain, _body(answer, plain, device_code.secrets_of(plain)), now)
+
+
+def _body(answer: requests.Response, plain: str, secrets: tuple[Secret, ...]) -> bytes:
     if answer.status_code != 200:
-        said = scrub(answer.text, (Secret(plain), *scheme.secrets_of(plain)), _MOST_SAID)
+        said = scrub(answer.text, (Secret(plain), *secrets), _MOST_SAID)
         raise CannotMint(f"the token endpoint answered {answer.status_code}: {said}")
-    return scheme.read(answer.content, now)
+    return answer.content
 
 
 def _google(plain: str, session: Session, now: float) -> Grant:

@@ -9,19 +9,27 @@ in `explain` and in the sign of life that `doctor` and the admin read.
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
+import msgspec
+from django.db import DatabaseError, connection
+
 from keys.minted import Minted, Place, minted
+from keys.models import ProviderKey
 from keys.order import Candidate
 from keys.pool import KeyPool, pool
 from keys.ring import BadRing
 from keys.sealing import Unsealable
+from keys.vault import replace_key
+from providers.config import together
 from providers.credentials import EXCHANGED, is_exchanged
 from providers.credentials.request import CannotMint, Grant
+from providers.hosts import BadUrl
 from providers.minting import mint
 from providers.secrets import Secret
 from routing.snapshot import Snapshot
@@ -29,7 +37,8 @@ from routing.store import store
 
 log = logging.getLogger(__name__)
 
-#: Seconds before its end at which a token is renewed, at least and at most; in between, this part of its life.
+#: Seconds before its end at which a token is renewed, at least and at most; in between, this part of its life. Up to
+#: SOONEST more is added by chance.
 SOONEST: Final = 60.0
 LATEST: Final = 300.0
 PART: Final = 0.2
@@ -69,8 +78,14 @@ class Minter:
         keys: KeyPool = pool,
         exchange: Callable[..., Grant] = mint,
         clock: Callable[[], float] = time.time,
+        store_key: Callable[[str, Secret], None] | None = None,
+        spread: Callable[[], float] = random.random,
     ) -> None:
+        self._spread = spread
         self._snapshot = snapshot
+        self._store_key = store_key or _replace
+        #: sign-ins whose renewed pair waits to be stored: the stored one has ended
+        self._unsaved: dict[Place, Secret] = {}
         self._tokens = tokens
         self._keys = keys
         self._exchange = exchange
@@ -148,6 +163,7 @@ class Minter:
         self._wanted = found
         places = {item.place for item in found}
         self._states = {place: state for place, state in self._states.items() if place in places}
+        self._unsaved = {place: secret for place, secret in self._unsaved.items() if place in places}
         self._tokens.forget_others(places)
 
     def _begin(self, item: Wanted) -> None:
@@ -166,7 +182,7 @@ class Minter:
         pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
         self._states[item.place] = _State(self._clock() + pause, failures + 1)
         try:
-            secret = self._keys.lease(item.key).secret
+            secret = self._unsaved.get(item.place) or self._keys.lease(item.key).secret
             if is_exchanged(item.scheme, secret):
                 self._states[item.place] = _State(self._fetch(item, secret))
             else:
@@ -187,10 +203,34 @@ class Minter:
         lives = grant.expires_at - began
         if lives <= 0:
             raise CannotMint("the token had ended before it came: is the clock of this machine right?")
-        self._tokens.keep(item.place, grant)
-        early = min(max(lives * PART, SOONEST), LATEST)
+        self._tokens.keep(item.place, msgspec.structs.replace(grant, renewed=None))
+        renewed = grant.renewed or self._unsaved.get(item.place)
+        if renewed is not None:
+            self._unsaved[item.place] = renewed
+            self._save(item, renewed)
+        # Spread, because all gateways hold the same pair of a sign-in, and one of them is enough to renew it.
+        early = min(max(lives * PART, SOONEST), LATEST) + self._spread() * SOONEST
         # A token that lives hardly longer than that is renewed in the middle of its life.
         return grant.expires_at - (early if lives > 2 * early else lives / 2)
+
+    def _save(self, item: Wanted, renewed: Secret) -> None:
+        try:
+            self._store_key(item.key.key.id, renewed)
+        except (DatabaseError, BadRing, BadUrl) as problem:
+            raise CannotMint(f"its renewed sign-in cannot be stored now ({type(problem).__name__})") from None
+        self._unsaved.pop(item.place, None)
+
+
+def _replace(key_id: str, renewed: Secret) -> None:
+    """Put a renewed pair in the place of the one that ended; nothing if the key has been deleted."""
+    try:
+        with together("minting", "a sign-in was renewed"):
+            row = ProviderKey.objects.select_related("key_set__account__provider").filter(pk=key_id).first()
+            if row is not None:
+                replace_key(row, renewed)
+    finally:
+        if threading.current_thread() is not threading.main_thread():
+            connection.close()  # this thread may not come back to it for hours
 
 
 def wanted(snapshot: Snapshot) -> Iterator[Wanted]:

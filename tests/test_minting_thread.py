@@ -59,7 +59,7 @@ class Room:
         self.world, self.clock, self.tokens = world, Clock(), Minted()
         self.tokens.clock = self.clock
         self.exchanges = Exchanges(self.clock)
-        self.minter = Minter(build, tokens=self.tokens, exchange=self.exchanges, clock=self.clock)
+        self.minter = Minter(build, tokens=self.tokens, exchange=self.exchanges, clock=self.clock, spread=lambda: 0.0)
         sap = world.provider("sap", credential="oauth2-client")
         self.account = world.account("sap", provider=sap, keys=(service_key("https://tokens.example"),))
 

@@ -88,8 +88,8 @@ CASES = {
     "keyless": Case(ALL, (), provider={"keyless": True}),
     "credential-none": Case(ALL, (), provider={"credential": "none"}),
     "credential-none-empty-set": Case(ALL, (Set(keys=0),), provider={"credential": "none"}),
-    "credential-not-built": Case(NOBODY, provider={"credential": "device-code"}),
-    "credential-not-built-keyless": Case(NOBODY, (), provider={"credential": "device-code", "keyless": True}),
+    "credential-not-built": Case(NOBODY, provider={"credential": "unheard-of"}),
+    "credential-not-built-keyless": Case(NOBODY, (), provider={"credential": "unheard-of", "keyless": True}),
     # addresses
     "no-address": Case(NOBODY, (), account={"base_url": ""}, provider={"keyless": True}),
     "variable-missing": Case(NOBODY, (), account={"base_url": OWN}, provider={"keyless": True}),

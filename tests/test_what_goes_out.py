@@ -146,7 +146,7 @@ def test_r38_an_empty_variable_is_no_key(plane: Any, sent: list[httpx.Request], 
 
 
 def test_r38_no_signed_in_token_is_sent_whose_life_nobody_knows(plane: Any, sent: list[httpx.Request]) -> None:
-    """OAuth access tokens end. Jackfield keeps none: a scheme that would fetch them is refused, its key unsent."""
+    """OAuth access tokens end. What signing in stored is renewed; a bare token is refused, unsent."""
     load_catalog()
     row = Provider.objects.get(slug="qwen-portal")
     row.enabled = True

@@ -10,11 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from providers.credentials import bearer, copilot, google_adc, header_key, none, oauth2_client, query_key, sigv4
-from providers.credentials.request import CannotSign, Headers, Signed, Unsigned, fits
+from providers.credentials import (
+    bearer,
+    copilot,
+    device_code,
+    google_adc,
+    header_key,
+    none,
+    oauth2_client,
+    query_key,
+    sigv4,
+)
+from providers.credentials.request import CannotSign, Grant, Headers, Signed, Unsigned, fits
 from providers.secrets import Secret
 
-__all__ = ("SCHEMES", "CannotSign", "Headers", "Signed", "Signer", "Unsigned", "is_exchanged", "sign")
+__all__ = ("SCHEMES", "CannotSign", "Headers", "Signed", "Signer", "Unsigned", "held", "is_exchanged", "sign")
 
 Signer = Callable[[Unsigned, str], Signed]
 
@@ -27,17 +37,22 @@ SCHEMES: Final[dict[str, Signer | None]] = {
     "sigv4": sigv4.sign,
     "oauth2-client": oauth2_client.sign,
     "google-adc": google_adc.sign,
-    "device-code": None,
+    "device-code": device_code.sign,
     "copilot": copilot.sign,
 }
 #: Schemes whose stored secret may be exchanged; of those that always are, True.
-EXCHANGED: Final = {"google-adc": False, "oauth2-client": True, "copilot": True}
+EXCHANGED: Final = {"google-adc": False, "oauth2-client": True, "copilot": True, "device-code": True}
 
 
 def is_exchanged(scheme: str, secret: Secret) -> bool:
     """Is this stored secret exchanged for an access token, which is sent in its place?"""
     always = EXCHANGED.get(scheme)
     return always is not None and (always or secret.reveal().startswith("{"))
+
+
+def held(scheme: str, secret: Secret) -> Grant | None:
+    """The access token that a stored secret holds itself, perhaps one that has ended."""
+    return device_code.held(secret.reveal()) if scheme == "device-code" else None
 
 
 def sign(request: Unsigned, secret: Secret | None) -> Signed:

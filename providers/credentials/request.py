@@ -58,13 +58,14 @@ class Grant(msgspec.Struct, frozen=True):
     """An access token, until when it is good (epoch seconds), and what goes with it.
 
     `api`: the base URL that the issuer wants requests sent to, empty where it says nothing of it. `headers` are sent
-    beside the token.
+    beside the token. `renewed` is to be stored in place of the secret that was exchanged: that one has ended.
     """
 
     token: Secret
     expires_at: float
     api: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    renewed: Secret | None = None
 
 
 #: Seconds that an access token is taken to live where its issuer does not say: shorter than any that is known.
