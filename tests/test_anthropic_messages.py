@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers.dialects.anthropic_messages.count_tokens import write_count_request
@@ -104,6 +104,12 @@ def test_a_turn_with_tools_comes_back() -> None:
     ]
     tools = [{"name": "look", "input_schema": {"type": "object"}, "strict": True, "defer_loading": True}]
     assert again({"messages": messages, "tools": tools})["messages"] == messages
+
+
+def test_what_a_client_of_this_api_got_wrong_the_upstream_tells_it() -> None:
+    wrong = {"max_tokens": 256, "thinking": {"type": "enabled", "budget_tokens": 8192}, "temperature": 0.2, "top_k": 3}
+    written = again(wrong, "claude-sonnet-4-5")
+    assert {name: written[name] for name in wrong} == wrong
 
 
 def test_what_only_one_dialect_knows_in_a_result_comes_back() -> None:
@@ -251,7 +257,7 @@ BODY = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=BODY, model=st.sampled_from(["claude-sonnet-4-5", "claude-opus-5-5", "x"]))
 def test_any_json_is_read_or_refused(body: dict[str, Any], model: str) -> None:
     for source in (body, body.get("other")):

@@ -190,7 +190,7 @@ def test_a_relayed_answer_changes_nothing_but_the_model(case: dict[str, Any]) ->
     assert usage == read_answer(body).usage
 
 
-@pytest.mark.parametrize("case", ASKED, ids=_ids)
+@pytest.mark.parametrize("case", CASES, ids=_ids)
 def test_a_request_goes_out_as_it_came_in(case: dict[str, Any]) -> None:
     body = case["request_body"]
     request = read_request(body)

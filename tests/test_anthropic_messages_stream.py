@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers.dialects import sse, streams
@@ -350,7 +350,7 @@ EVENT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(events=st.lists(EVENT, max_size=8), body=JSON)
 def test_any_json_is_read_or_refused(events: list[dict[str, Any]], body: Any) -> None:
     reader, tap = Reader(), Tap("public", False)

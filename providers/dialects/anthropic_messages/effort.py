@@ -52,7 +52,7 @@ class Effort:
         asked = self._request
         found = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
         wanted = {name: value for name, value in found.items() if value is not None}
-        thinks = self.thinking is not None and self.thinking["type"] != "disabled"
+        thinks = self.thinking is not None and self.thinking["type"] != "disabled" and not self._own
         kept = {name: value for name, value in wanted.items() if self._takes(name, value, thinks)}
         if "temperature" in kept and not self._able.both:
             kept.pop("top_p", None)
@@ -111,7 +111,12 @@ class Effort:
             self.thinking["display"] = "summarized" if shown else "omitted"
 
     def _enable(self, budget: int) -> None:
-        """A budget, which must be less than all that may be said."""
+        """A budget, which must be less than all that may be said. Where this API's own client got it wrong, the
+        upstream is to say so.
+        """
+        if self._own and self.max_tokens == self._request.max_tokens:
+            self.thinking = {"type": "enabled", "budget_tokens": budget}
+            return
         budget = max(_LEAST_BUDGET, budget)
         if budget >= self.max_tokens:
             if self._request.max_tokens is None and self._limit is None:

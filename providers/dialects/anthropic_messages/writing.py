@@ -70,7 +70,7 @@ def _rest(request: Request, dropped: dict[str, None]) -> dict[str, Any]:
         made["stop_sequences"] = stop
     if len(stop) < len(request.stop):
         dropped["stop"] = None
-    if request.user and len(request.user) <= _LONGEST_USER:
+    if request.user and (request.dialect == NAME or len(request.user) <= _LONGEST_USER):
         made["metadata"] = {"user_id": request.user}
     elif request.user:
         dropped["user"] = None
