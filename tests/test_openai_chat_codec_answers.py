@@ -112,18 +112,30 @@ def test_an_answer_of_another_dialect() -> None:
 
 
 def test_the_thoughts_come_back_with_the_next_turn() -> None:
-    for message in (told(CLAUDE)["choices"][0]["message"], gathered(streamed(CLAUDE))):
+    said = Thinking("sum", "E", "openai_responses", id="rs_1", summary=True)
+    (choice,) = CLAUDE.choices
+    answer = msgspec.structs.replace(CLAUDE, choices=(msgspec.structs.replace(choice, parts=(said, *choice.parts)),))
+    body = streamed(answer)
+    for message in (told(answer)["choices"][0]["message"], gathered(body, False), gathered(body, True)):
         parts = asked(messages=[message]).messages[0].parts
-        assert parts[:2] == CLAUDE.choices[0].parts[:2]
+        assert parts[:3] == (said, *choice.parts[:2])
 
 
-def gathered(body: bytes) -> dict[str, Any]:
-    """The message that a client glues together of a stream, as OpenRouter's own client does."""
+def gathered(body: bytes, glued: bool) -> dict[str, Any]:
+    """The message that a client makes of a stream: of all entries, or, as OpenAI's own, of those of an index one."""
     message: dict[str, Any] = {"role": "assistant", "content": "", "reasoning_details": []}
     for chunk in chunks(body):
         for choice in chunk["choices"]:
             message["content"] += choice["delta"].get("content") or ""
             message["reasoning_details"] += choice["delta"].get("reasoning_details") or []
+    if glued:
+        entries: dict[int, dict[str, Any]] = {}
+        for entry in message["reasoning_details"]:
+            whole = entries.setdefault(entry["index"], {})
+            for name, value in entry.items():
+                adds_up = name in whole and name not in ("index", "type")
+                whole[name] = whole[name] + value if adds_up else value
+        message["reasoning_details"] = list(entries.values())
     return message
 
 
@@ -143,6 +155,19 @@ def test_the_usage_comes_in_a_last_chunk_if_it_was_asked_for() -> None:
     found = chunks(streamed(CLAUDE, asked(stream_options={"include_usage": True})))
     assert all(chunk["usage"] is None for chunk in found[:-1])
     assert found[-1]["choices"] == [] and found[-1]["usage"] == told(CLAUDE)["usage"]
+
+
+def test_entries_of_lists_bear_an_index_in_a_stream() -> None:
+    text = Text("ab", citations=(Citation(url="u"), Citation(url="v", start=1, end=2)))
+    pictures = (Media("image", url="x"), Media("image", url="y"))
+    deltas = [
+        chunk["choices"][0]["delta"]
+        for chunk in chunks(streamed(Answer(choices=(Choice((Text("c"), text, *pictures), "end"),))))
+    ]
+    notes = [entry for delta in deltas for entry in delta.get("annotations", [])]
+    assert [(entry["index"], entry["url_citation"]["start_index"]) for entry in notes] == [(0, 1), (1, 2)]
+    assert [entry["url_citation"]["end_index"] for entry in notes] == [3, 3]
+    assert [entry["index"] for delta in deltas for entry in delta.get("images", [])] == [0, 1]
 
 
 def test_counts_that_are_unknown_are_left_out() -> None:

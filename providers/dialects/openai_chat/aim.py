@@ -25,10 +25,9 @@ from providers.dialects.canon import Misfit, Request, Target
 from providers.dialects.openai_chat.words import KIN, NAME
 
 #: OpenAI's own names, also as `openai/gpt-5` or in a longer id of a fine-tuned model.
-_OPENAI: Final = re.compile(r"(?:.*[/:])?(?:gpt-|o[134](?:$|-)|chatgpt-|codex-)")
-_REASONS: Final = re.compile(r"(?:.*[/:])?(?:o[134](?:$|-)|gpt-(?:[5-9]|\d\d)(?!.*chat))")
-_FIVE: Final = re.compile(r"(?:.*[/:])?gpt-5(?:\.(\d+))?")
-_NEW_LIMIT: Final = re.compile(r"(?:.*[/:])?(?:o[134](?:$|-)|gpt-(?:[5-9]|\d\d))")
+_OPENAI: Final = re.compile(r"(?:.*[/:])?(?:gpt-(?!oss)|o[134](?:$|-)|chatgpt-|codex-)")
+_NEW: Final = re.compile(r"(?:.*[/:])?(?:o[134](?:$|-)|gpt-[5-9](?:$|[.-]))")
+_FIVE: Final = re.compile(r"(?:.*[/:])?gpt-5(?:$|-|\.(\d+))")
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -76,7 +75,7 @@ class Aim(msgspec.Struct):
     @property
     def strict(self) -> bool:
         """OpenAI's reasoning models refuse what only others can be asked for."""
-        return self.quirk("sampling") is not True and _REASONS.match(self.target.model.lower()) is not None
+        return self.quirk("sampling") is not True and _thinks(self.target.model.lower())
 
     @property
     def reasons(self) -> bool:
@@ -89,7 +88,7 @@ class Aim(msgspec.Struct):
         named = self.quirk("max_tokens_field")
         if isinstance(named, str) and named:
             return named
-        new = self.target.reasons is True or _NEW_LIMIT.match(self.target.model.lower()) is not None
+        new = self.target.reasons is True or _NEW.match(self.target.model.lower()) is not None
         return "max_completion_tokens" if new else "max_tokens"
 
     def effort(self, wanted: str) -> str:
@@ -107,13 +106,22 @@ class Aim(msgspec.Struct):
         return Misfit(f"{what} cannot be sent to the model `{self.target.model}`.", param, unsupported=True)
 
 
+def _thinks(model: str) -> bool:
+    """Whether it is one of OpenAI's reasoning models, by its name."""
+    return _NEW.match(model) is not None and "chat" not in model
+
+
 def _efforts(model: str, kin: bool) -> tuple[str, ...]:
     """The efforts that OpenAI's models know; of others, those that all who copied it know."""
+    usual = ("low", "medium", "high")
     five = _FIVE.match(model)
     if five is not None:
         minor = int(five[1] or 0)
-        lowest = ("minimal",) if minor == 0 else ("none",)
-        return (*lowest, "low", "medium", "high", *(("xhigh",) if minor > 1 or "max" in model else ()))
-    if _REASONS.match(model):
-        return ("low", "medium", "high") if "gpt" not in model else ()
-    return () if kin else ("none", "minimal", "low", "medium", "high")
+        more = ("xhigh",) if minor > 1 or "max" in model else ()
+        if "-pro" in model:
+            return ("medium", "high", *more) if minor else ("high",)
+        least = "none" if minor else "minimal"
+        return (*usual, *more) if "codex" in model else (least, *usual, *more)
+    if "gpt-oss" in model or (_thinks(model) and "gpt" not in model):
+        return usual
+    return () if kin else ("none", "minimal", *usual)

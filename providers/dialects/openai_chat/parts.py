@@ -145,6 +145,7 @@ def read_annotations(entries: Any) -> tuple[list[Citation], list[Opaque]]:
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict):
             continue
+        entry = {name: value for name, value in entry.items() if name != "index"}  # noqa: PLW2901  # a stream's
         cited = entry.get("url_citation")
         if isinstance(cited, dict):
             citations.append(

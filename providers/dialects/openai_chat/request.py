@@ -161,7 +161,7 @@ def _choice(found: Any) -> ToolChoice | None:
 def _allowed(allowed: dict[str, Any]) -> ToolChoice:
     tools = allowed.get("tools")
     names = [_named(tool) if isinstance(tool, dict) else None for tool in tools] if isinstance(tools, list) else []
-    mode = "required" if allowed.get("mode") == "required" else "auto"
+    mode = _MODES["required" if allowed.get("mode") == "required" else "auto"]
     if not names or not all(isinstance(name, str) for name in names):
         raise Misfit("`tool_choice.allowed_tools.tools` must name tools.", "tool_choice")
     return ToolChoice(mode, allowed=tuple(str(name) for name in names))

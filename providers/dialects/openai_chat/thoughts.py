@@ -27,6 +27,11 @@ _FORMATS: Final = {
     "openai_responses": "openai-responses-v1",
 }
 Kind = Literal["text", "summary", "encrypted"]
+_KINDS: Final[dict[str, Kind]] = {
+    "reasoning.text": "text",
+    "reasoning.summary": "summary",
+    "reasoning.encrypted": "encrypted",
+}
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -67,17 +72,12 @@ def read_detail(entry: Any) -> Detail | None:
     """One entry; None if it is none that is known, or an empty one."""
     if not isinstance(entry, dict):
         return None
-    kind: Kind
-    match entry.get("type"):
-        case "reasoning.text":
-            kind, text, signature = "text", _text(entry, "text"), _text(entry, "signature")
-        case "reasoning.summary":
-            kind, text, signature = "summary", _text(entry, "summary"), ""
-        case "reasoning.encrypted":
-            kind, text, signature = "encrypted", "", _text(entry, "data")
-        case _:
-            return None
-    if not (text or signature):
+    kind: Kind | None = _KINDS.get(_text(entry, "type"))
+    summary = _text(entry, "summary")
+    if kind == "encrypted" and summary:
+        kind = "summary"  # OpenAI's own clients glue entries of one index together, whatever their types
+    text, signature = summary or _text(entry, "text"), _text(entry, "signature") or _text(entry, "data")
+    if kind is None or not (text or signature):
         return None
     said, given = _text(entry, "format"), _text(entry, "id")
     bare, signer, item = unframed(signature, NAME)
@@ -127,44 +127,32 @@ def read_thoughts(message: dict[str, Any]) -> list[Thinking]:
 
 def signed_details(thought: Thinking, index: int) -> list[dict[str, Any]]:
     """The entries for a thought, with its signature framed if another dialect made it."""
-    text_entry, proof = text_detail(thought, thought.text, index), proof_detail(thought, index)
-    if text_entry is not None and proof is not None and proof["type"] == "reasoning.text":
-        return [{**text_entry, **proof}]
-    return [entry for entry in (text_entry, proof) if entry is not None]
+    said = text_detail(thought, thought.text, index, first=True) if thought.text else None
+    proof = proof_detail(thought, index) if thought.signature else None
+    if said is None or proof is None:
+        return [{"format": _UNKNOWN, **entry} for entry in (said, proof) if entry is not None]
+    return [{**said, "format": proof["format"]}, proof] if thought.summary else [{**said, **proof}]
 
 
-def text_detail(thought: Thinking, text: str, index: int) -> dict[str, Any] | None:
-    """The entry for (more of) a thought's text."""
-    if not text:
-        return None
-    entry: dict[str, Any] = (
-        {"type": "reasoning.summary", "summary": text}
-        if thought.summary
-        else {
-            "type": "reasoning.text",
-            "text": text,
-        }
-    )
-    return {**entry, **_common(thought, index)}
+def text_detail(thought: Thinking, text: str, index: int, *, first: bool) -> dict[str, Any]:
+    """The entry for (more of) a thought's text.
+
+    What clients glue together they add up: all but the text may come once in a stream.
+    """
+    known = {"id": thought.id} if first and thought.id else {}
+    if thought.summary:
+        return {"type": "reasoning.summary", "summary": text, "index": index, **known}
+    return {"type": "reasoning.text", "text": text, "index": index, **known}
 
 
-def proof_detail(thought: Thinking, index: int) -> dict[str, Any] | None:
+def proof_detail(thought: Thinking, index: int) -> dict[str, Any]:
     """The entry for a thought's signature."""
-    if not thought.signature:
-        return None
-    _, _, bare = _unpacked(thought)
+    said, item, bare = _unpacked(thought)
     signature = framed(bare, thought.signer, NAME, thought.id)
+    common = {"format": said or _format_of(thought.signer), "index": index, **({"id": item} if item else {})}
     if thought.redacted or thought.summary:
-        return {"type": "reasoning.encrypted", "data": signature, **_common(thought, index)}
-    return {"type": "reasoning.text", "signature": signature, **_common(thought, index)}
-
-
-def _common(thought: Thinking, index: int) -> dict[str, Any]:
-    said, item, _ = _unpacked(thought)
-    common: dict[str, Any] = {"format": said or _format_of(thought.signer), "index": index}
-    if item or thought.id:
-        common["id"] = item or thought.id
-    return common
+        return {"type": "reasoning.encrypted", "data": signature, **common}
+    return {"type": "reasoning.text", "signature": signature, **common}
 
 
 def _format_of(signer: str) -> str:

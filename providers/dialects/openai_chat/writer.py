@@ -11,6 +11,7 @@ import msgspec
 
 from providers.dialects.canon import (
     Began,
+    Citation,
     Cited,
     Counted,
     Delta,
@@ -48,6 +49,10 @@ class _Turn(msgspec.Struct):
     start: int = 0
     thoughts: int = 0
     calls: int = 0
+    annotations: int = 0
+    #: of the open text, whose length they need
+    citations: list[Citation] = []
+    images: int = 0
     refused: bool = False
     grew: bool = False
 
@@ -81,9 +86,7 @@ class Writer:
             case Signed():
                 return self._signed(delta)
             case Cited(_, citation, choice):
-                turn = self._turns[choice]
-                entry = annotation(citation, turn.start, turn.said - turn.start)
-                return self._chunk(choice, {"annotations": [entry]}) if entry is not None else b""
+                self._turns[choice].citations.append(citation)
             case PartEnded():
                 return self._part_ended(delta.choice)
             case Logprobs(value, choice):
@@ -139,16 +142,15 @@ class Writer:
     def _part_began(self, began: PartBegan) -> bytes:
         turn, part = self._turn(began.choice), began.part
         turn.part, turn.grew, turn.start = part, False, turn.said
+        turn.citations = [*getattr(part, "citations", ())]
         match part:
             case ToolCall():
                 turn.calls += 1
                 return self._call(turn, began.choice, part) + self._grew(part.arguments, began.choice)
             case Media():
-                shown, heard = image(part), sound(part)
-                said = {"images": [shown]} if shown is not None else {"audio": heard} if heard is not None else None
-                return self._chunk(began.choice, said) if said is not None else b""
+                return self._shown(turn, began.choice, part)
             case Opaque(dialect, value):
-                return self._chunk(began.choice, {"annotations": [value]}) if dialect == NAME else b""
+                return self._annotated(value if dialect == NAME else None, began.choice)
             case Text(text) | Refusal(text) | Thinking(text):
                 return self._grew(text, began.choice)
             case _:
@@ -162,11 +164,26 @@ class Writer:
             return self._chunk(choice, {"tool_calls": [entry]})
         return self._chunk(choice, {"function_call": body}) if turn.calls == 1 else b""
 
+    def _annotated(self, entry: dict[str, Any] | None, choice: int) -> bytes:
+        """An entry of a list bears an index in a stream: OpenAI's own clients refuse a second one without."""
+        if entry is None:
+            return b""
+        turn = self._turns[choice]
+        turn.annotations += 1
+        return self._chunk(choice, {"annotations": [{**entry, "index": turn.annotations - 1}]})
+
+    def _shown(self, turn: _Turn, choice: int, media: Media) -> bytes:
+        shown, heard = image(media), sound(media)
+        if shown is not None:
+            turn.images += 1
+            return self._chunk(choice, {"images": [{**shown, "index": turn.images - 1}]})
+        return self._chunk(choice, {"audio": heard}) if heard is not None else b""
+
     def _grew(self, text: str, choice: int) -> bytes:
         turn = self._turns[choice]
         if not text:
             return b""
-        turn.grew = True
+        first, turn.grew = not turn.grew, True
         match turn.part:
             case Text():
                 turn.said += len(text)
@@ -175,7 +192,7 @@ class Writer:
                 turn.refused = True
                 return self._chunk(choice, {"refusal": text})
             case Thinking() if self._think:
-                entry = text_detail(turn.part, text, turn.thoughts)
+                entry = text_detail(turn.part, text, turn.thoughts, first=first)
                 return self._chunk(choice, {"reasoning_content": text, "reasoning_details": [entry]})
             case ToolCall():
                 return self._argued(turn, text, choice, turn.part.free)
@@ -195,7 +212,7 @@ class Writer:
             case Thinking() if self._think:
                 thought = msgspec.structs.replace(turn.part, signature=signed.signature, signer=signed.signer)
                 entry = proof_detail(thought, turn.thoughts)
-                return self._chunk(signed.choice, {"reasoning_details": [entry]}) if entry is not None else b""
+                return self._chunk(signed.choice, {"reasoning_details": [entry]})
             case ToolCall() if not self._legacy:
                 entry = {"index": turn.calls - 1, "extra_content": proof}
                 return self._chunk(signed.choice, {"tool_calls": [entry]})
@@ -212,6 +229,12 @@ class Writer:
                 out = self._argued(turn, "{}", choice, False)
             case Thinking():
                 turn.thoughts += 1
+            case Text():
+                length = turn.said - turn.start
+                out = b"".join(
+                    self._annotated(annotation(citation, turn.start, length), choice) for citation in turn.citations
+                )
+                turn.citations.clear()
             case _:
                 pass
         turn.part = None
