@@ -77,14 +77,14 @@ def _spoken(message: Message, room: Room) -> list[Block]:
     """What the system or the user said."""
     role = "user" if message.role == "user" else "system"
     blocks = [block for part in message.parts if (block := _said(part, room)) is not None]
-    if role == "system" and any(block["type"] != "text" for block in blocks):
+    if role == "system" and any(block.get("type") != "text" for block in blocks):
         raise Misfit("This upstream takes only text in a system message.", "messages", unsupported=True)
     return [{"role": role, "content": _plain(blocks)}] if blocks else []
 
 
 def _plain(blocks: list[Block]) -> str | list[Block]:
     """One text as text."""
-    if len(blocks) == 1 and blocks[0]["type"] == "text":
+    if len(blocks) == 1 and blocks[0].get("type") == "text" and "text" in blocks[0]:
         return str(blocks[0]["text"])
     return blocks
 
