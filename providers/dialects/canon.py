@@ -138,6 +138,8 @@ class Message(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...] = ()
     name: str = ""
     extras: dict[str, Any] = {}
+    #: how the client's dialect said it, where that is no part of what it said: for going back out in it unchanged
+    notes: dict[str, Any] = {}
 
 
 # --- a request -------------------------------------------------------------------------------------------------------
@@ -228,6 +230,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     #: OpenAI's `audio` (voice, format)
     audio: dict[str, Any] | None = None
     extras: dict[str, Any] = {}
+    #: as a message's: nothing of it is lost where another dialect does not say it
+    notes: dict[str, Any] = {}
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

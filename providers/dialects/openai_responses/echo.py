@@ -9,7 +9,7 @@ from typing import Any, Final
 from providers.dialects.canon import Began, Request, Text
 from providers.dialects.openai_responses.items import MADE, NAME
 from providers.dialects.openai_responses.tools import write_choice, write_tool
-from providers.dialects.openai_responses.writing import said
+from providers.dialects.openai_responses.writing import inner, said
 from providers.dialects.usage import Usage
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -54,7 +54,7 @@ def response_id(began: Began, base: str) -> str:
 def frame(request: Request, model: str) -> dict[str, Any]:
     """A response object without id, time, status, output and usage."""
     own = request.dialect == NAME
-    extras = request.extras if own else {}
+    extras = request.notes | request.extras if own else {}
     repeated = {name: extras.get(name, default) for name, default in _REPEATED.items()}
     choice = write_choice(request)
     out = _DEFAULTS | repeated | {"model": model} | said(request)
@@ -64,7 +64,7 @@ def frame(request: Request, model: str) -> dict[str, Any]:
         out["parallel_tool_calls"] = request.parallel_tools
     asked = request.reasoning
     effort, summary = (asked.effort, asked.summary) if asked is not None else (None, None)
-    out["reasoning"] = {"effort": effort, "summary": summary, **extras.get("reasoning", {})}
+    out["reasoning"] = {"effort": effort, "summary": summary, **inner(extras, "reasoning")}
     out["text"] = {"format": {"type": "text"}, "verbosity": "medium", **out.get("text", {})}
     out["tools"] = [value for value in map(write_tool, request.tools) if value is not None]
     out["instructions"] = _instructions(request)
@@ -76,7 +76,7 @@ def frame(request: Request, model: str) -> dict[str, Any]:
 
 def _instructions(request: Request) -> str | None:
     first = request.messages[0] if request.messages else None
-    if first is None or not first.extras.get("instructions"):
+    if first is None or not first.notes.get("instructions"):
         return None
     return "".join(part.text for part in first.parts if isinstance(part, Text))
 

@@ -1,7 +1,7 @@
 """The `input` of a request, read: text, or items, into the turns of a conversation. Pure.
 
 What the model said between two words of the client's is one turn, whatever number of items it took. A message knows
-by `extras["items"]` which of its parts were one message item, and what else that said.
+by `notes["items"]` which of its parts were one message item, and what else that said.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class _Turns:
 
     def _close(self) -> None:
         if self._role is not None:
-            extras = {"items": self._items} if self._items else {}
-            self._done.append(Message(self._role, tuple(self._parts), extras=extras))
+            notes = {"items": self._items} if self._items else {}
+            self._done.append(Message(self._role, tuple(self._parts), notes=notes))
         self._role, self._parts, self._items = None, [], []
 
     def _say(self, role: Role, parts: list[Part]) -> None:

@@ -46,7 +46,7 @@ class Outgoing:
         """The items. Raises Misfit."""
         out: list[dict[str, Any]] = []
         for message in self._messages:
-            if self._own and message.extras.get("instructions") and message.role == "system":
+            if self._own and message.notes.get("instructions") and message.role == "system":
                 self.instructions += "".join(part.text for part in message.parts if isinstance(part, Text))
             else:
                 out += self._message(message)
@@ -79,7 +79,7 @@ class Outgoing:
         """Which parts were one message item of our own: (how many, what else it said) by the first one's position."""
         if not self._own:
             return {}
-        notes = message.extras.get("items", ())
+        notes = message.notes.get("items", ())
         whole = len(message.parts)
         found = {note["at"]: (note["parts"], note["members"]) for note in notes if note["parts"]}
         return found if all(at + count <= whole for at, (count, _) in found.items()) else {}

@@ -20,19 +20,30 @@ _KNOWN: Final = frozenset(
 )  # fmt: skip
 _REASONING: Final = frozenset({"effort", "summary"})
 _TEXT: Final = frozenset({"format", "verbosity"})
+#: What says nothing, being what is meant without it.
+_USUAL: Final[dict[str, Any]] = {"background": False, "truncation": "disabled"}
+ENCRYPTED: Final = "reasoning.encrypted_content"
 LOGPROBS: Final = "message.output_text.logprobs"
+#: What may be included that every dialect is asked for, or gives unasked.
+_HEARD: Final = frozenset({ENCRYPTED, LOGPROBS})
 _EFFORTS_MOST: Final = 32
 
 
 def read_request(body: dict[str, Any]) -> Request:
     """The request. Raises Misfit."""
     instructions = wire.text(body, "instructions")
-    first = (Message("system", (Text(instructions),), extras={"instructions": True}),) if instructions else ()
+    first = (Message("system", (Text(instructions),), notes={"instructions": True}),) if instructions else ()
     choice, said = read_choice(body.get("tool_choice"))
     form, verbosity, text_rest = _text(body)
     reasoning, reasoning_rest = _reasoning(body)
     include = wire.words(body, "include")
-    kept = {"tool_choice": said, "text": text_rest, "reasoning": reasoning_rest}
+    extras = wire.rest(body, _KNOWN) | text_rest | reasoning_rest | ({"tool_choice": said} if said else {})
+    notes: dict[str, Any] = {name: extras.pop(name) for name, usual in _USUAL.items() if extras.get(name) == usual}
+    if _HEARD.issuperset(include) and include:
+        notes["include"] = extras.pop("include")
+    user, known_as = wire.text(body, "user"), wire.text(body, "safety_identifier")
+    if known_as and not user:
+        notes["safety_identifier"] = extras.pop("safety_identifier")
     tools = wire.objects(body, "tools")
     return Request(
         dialect=NAME,
@@ -49,13 +60,14 @@ def read_request(body: dict[str, Any]) -> Request:
         top_p=wire.number(body, "top_p"),
         logprobs=True if LOGPROBS in include else None,
         top_logprobs=wire.integer(body, "top_logprobs"),
-        user=wire.text(body, "user") or wire.text(body, "safety_identifier"),
+        user=user or known_as,
         metadata=wire.mapping(body, "metadata"),
         service_tier=wire.text(body, "service_tier"),
         store=wire.flag(body, "store"),
         cache_key=wire.text(body, "prompt_cache_key"),
         verbosity=verbosity,
-        extras=wire.rest(body, _KNOWN) | {name: value for name, value in kept.items() if value},
+        extras=extras,
+        notes=notes,
     )
 
 
@@ -63,7 +75,7 @@ def _text(body: dict[str, Any]) -> tuple[Format | None, str, dict[str, Any]]:
     """(format, verbosity, what else `text` says)."""
     text = wire.mapping(body, "text") or {}
     verbosity = wire.text(text, "verbosity", "text")
-    rest = wire.rest(text, _TEXT)
+    rest = {f"text.{name}": value for name, value in wire.rest(text, _TEXT).items()}
     form = wire.mapping(text, "format", "text")
     if form is None:
         return None, verbosity, rest
@@ -91,8 +103,8 @@ def _reasoning(body: dict[str, Any]) -> tuple[Reasoning | None, dict[str, Any]]:
     if effort is not None and len(effort) > _EFFORTS_MOST:
         raise Misfit("`reasoning.effort` must be one of the API's words, such as `medium`.", "reasoning.effort")
     summary = wire.text(said, "summary", "reasoning") or None
-    rest = wire.rest(said, _REASONING)
-    show = True if summary or rest.get("generate_summary") else None
+    rest = {f"reasoning.{name}": value for name, value in wire.rest(said, _REASONING).items()}
+    show = True if summary or rest.get("reasoning.generate_summary") else None
     if effort is None and show is None:
         return None, rest
     return Reasoning(effort, show=show, summary=summary), rest

@@ -11,6 +11,7 @@ from providers.dialects.openai_responses.items import NAME
 _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _CUSTOM: Final = frozenset({"type", "name", "description"})
 _WEB: Final = "web_search"
+_CALLED: Final = frozenset({"function", "custom"})
 _WORDS: Final = frozenset({"auto", "none", "required"})
 #: What a function without a schema takes.
 _NOTHING: Final = {"type": "object", "properties": {}}
@@ -63,7 +64,7 @@ def _search_words(words: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_choice(value: Any) -> tuple[ToolChoice | None, Any]:
-    """(the choice, and how it was said where that is not all of it). Raises Misfit."""
+    """(the choice, and how it was said where the hub has no words for all of it). Raises Misfit."""
     if value is None:
         return None, None
     if isinstance(value, str) and value in _WORDS:
@@ -77,8 +78,9 @@ def read_choice(value: Any) -> tuple[ToolChoice | None, Any]:
             raise Misfit('`tool_choice.mode` must be "auto" or "required".', "tool_choice.mode")
         tools = wire.objects(value, "tools", "tool_choice")
         names = tuple(wire.text(one, "name") or wire.text(one, "type") for one in tools)
-        return ToolChoice(mode, allowed=names), value  # type: ignore[arg-type]  # one of the two
-    if kind in ("function", "custom"):
+        choice = ToolChoice(mode, allowed=names)  # type: ignore[arg-type]  # one of the two
+        return choice, None if all(wire.text(one, "type") in _CALLED for one in tools) else value
+    if kind in _CALLED:
         return ToolChoice("named", wire.needed(value, "name", "tool_choice")), None
     return ToolChoice(
         "named", _WEB if kind.startswith(_WEB) else wire.text(value, "name", "tool_choice") or kind

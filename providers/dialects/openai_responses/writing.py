@@ -8,19 +8,16 @@ from typing import Any, Final
 from providers.dialects.canon import Format, Misfit, Request, Target, Text, Thinking, Written
 from providers.dialects.openai_responses.items import NAME
 from providers.dialects.openai_responses.outgoing import Outgoing
-from providers.dialects.openai_responses.reading import LOGPROBS
+from providers.dialects.openai_responses.reading import ENCRYPTED, LOGPROBS
 from providers.dialects.openai_responses.tools import write_choice, write_tool
 from providers.dialects.reasoning import effort_of
 
-ENCRYPTED: Final = "reasoning.encrypted_content"
 #: OpenAI refuses less.
 _LEAST_TOKENS: Final = 16
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast", "ultrafast"})
 _NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
 #: Sampling and the like, for which this API has no words.
 _UNSAID: Final = ("top_k", "min_p", "frequency_penalty", "presence_penalty", "seed", "logit_bias")
-#: Extras that `write_request` has put where they belong.
-_PLACED: Final = frozenset({"tool_choice", "text", "reasoning"})
 
 
 def write_request(request: Request, target: Target) -> Written:
@@ -40,7 +37,8 @@ def write_request(request: Request, target: Target) -> Written:
     if reasoning:
         body["reasoning"] = reasoning
     if own:
-        body |= {name: value for name, value in request.extras.items() if name not in _PLACED}
+        kept = request.notes | request.extras
+        body |= {name: value for name, value in kept.items() if "." not in name and name != "tool_choice"}
         if not target.stream:
             body.pop("stream_options", None)
     else:
@@ -91,17 +89,22 @@ def said(request: Request) -> dict[str, Any]:
         "prompt_cache_key": request.cache_key or None,
         "store": request.store,
     }
-    if request.user and (not own or request.extras.get("safety_identifier") != request.user):
+    if request.user and not (own and "safety_identifier" in request.notes):
         body["user"] = request.user
     if request.service_tier and (own or request.service_tier in _TIERS):
         body["service_tier"] = request.service_tier
-    text: dict[str, Any] = dict(request.extras.get("text", {})) if own else {}
+    text: dict[str, Any] = inner(request.extras, "text") if own else {}
     if request.format is not None:
         text["format"] = _format(request.format)
     if request.verbosity:
         text["verbosity"] = request.verbosity
     body["text"] = text or None
     return {name: value for name, value in body.items() if value is not None}
+
+
+def inner(extras: dict[str, Any], name: str) -> dict[str, Any]:
+    """The members of `text` or `reasoning` that the hub does not know."""
+    return {path.partition(".")[2]: value for path, value in extras.items() if path.startswith(f"{name}.")}
 
 
 def _format(form: Format) -> dict[str, Any]:
@@ -121,7 +124,7 @@ def _format(form: Format) -> dict[str, Any]:
 
 def _reasoning(request: Request, target: Target, out: Outgoing) -> dict[str, Any]:
     own = request.dialect == NAME
-    rest: dict[str, Any] = dict(request.extras.get("reasoning", {})) if own else {}
+    rest: dict[str, Any] = inner(request.extras, "reasoning") if own else {}
     asked = request.reasoning
     if asked is None:
         return rest
