@@ -1,9 +1,9 @@
 """The thread that keeps an access token ready for every key that needs one: fetched before it is asked for, renewed
 at least a minute before it ends, never on a request.
 
-It is woken when the served snapshot changes. Each exchange runs on a small pool of threads, so that one issuer that
-hangs delays no other account. One that fails is tried again after a growing pause and told once per reason in the log,
-in `explain` and in the sign of life that `doctor` and the admin read.
+It is woken when the served snapshot changes. Each exchange runs on a thread of its own, a few at once, so that one
+issuer that hangs delays no other account. One that fails is tried again after a growing pause and told once per reason
+in the log, in `explain` and in the sign of life that `doctor` and the admin read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import msgspec
@@ -97,25 +96,20 @@ class Minter:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._workers: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
         """Begin; returns at once. Safe to call twice."""
         if self._thread is not None:
             return
         self._stop.clear()
-        self._workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="minting")
         self._thread = threading.Thread(target=self._run, name="minting", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread. An exchange under way is not waited for."""
         thread, self._thread = self._thread, None
-        workers, self._workers = self._workers, None
         self._stop.set()
         self._wake.set()
-        if workers is not None:
-            workers.shutdown(wait=False, cancel_futures=True)
         if thread is not None:
             thread.join(2.0)
         self._running.clear()
@@ -141,8 +135,8 @@ class Minter:
                 continue
             if state.due > now:
                 next_due = min(next_due, state.due)
-                continue
-            self._begin(item)
+            elif len(self._running) < AT_ONCE:  # else the end of one wakes this thread
+                self._begin(item)
         return max(next_due - now, 0.0)
 
     # --- in the threads -----------------------------------------------------------------------------------------
@@ -150,7 +144,10 @@ class Minter:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.clear()
-            self._wake.wait(self.round())
+            wait = IDLE
+            with _Told():
+                wait = self.round()
+            self._wake.wait(wait)
 
     def _follow(self, found: list[Wanted]) -> None:
         """Another snapshot: an account that changed is tried again at once where it failed."""
@@ -162,19 +159,24 @@ class Minter:
                 self._states.pop(item.place)
         self._wanted = found
         places = {item.place for item in found}
-        self._states = {place: state for place, state in self._states.items() if place in places}
-        self._unsaved = {place: secret for place, secret in self._unsaved.items() if place in places}
+        for table in (self._states, self._unsaved):
+            for place in [place for place in list(table) if place not in places]:
+                table.pop(place, None)  # in place: exchanges write to them meanwhile
         self._tokens.forget_others(places)
 
     def _begin(self, item: Wanted) -> None:
-        self._running.add(item.place)
-        if self._workers is None:
-            self._work(item)  # no thread was started: the caller wants it done now
+        if self._stop.is_set():
             return
-        try:
-            self._workers.submit(self._work, item).add_done_callback(_tell)
-        except RuntimeError:  # it is being stopped
-            self._running.discard(item.place)
+        self._running.add(item.place)
+        if self._thread is None:
+            self._work(item)  # no thread was started: the caller wants it done now
+        else:
+            # Not of a pool: those are waited for when the process ends, and an issuer may hang.
+            threading.Thread(target=self._work_alone, args=(item,), name="minting", daemon=True).start()
+
+    def _work_alone(self, item: Wanted) -> None:
+        with _Told():
+            self._work(item)
 
     def _work(self, item: Wanted) -> None:
         """One exchange, and when the next is due."""
@@ -249,11 +251,15 @@ def wanted(snapshot: Snapshot) -> Iterator[Wanted]:
                     yield Wanted(place, account.name, provider.credential, account.private_network, candidate)
 
 
-def _tell(done: Future[None]) -> None:
-    """An exchange that ended in a way nobody foresaw; its text may hold anything, so the log gets its kind alone."""
-    problem = None if done.cancelled() else done.exception()
-    if problem is not None:
-        log.error("an exchange for an access token failed: %s", type(problem).__name__)
+class _Told:
+    """What nobody foresaw ends a try or a round, and not more. Its text may hold anything: the log gets its kind."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        if kind is not None:
+            log.error("an exchange for an access token ended unforeseen: %s", kind.__name__)
+        return True
 
 
 minter = Minter(lambda: store.current)

@@ -200,6 +200,20 @@ def test_one_issuer_that_hangs_delays_no_other(room: Room, eventually: Any) -> N
         hang.set()
 
 
+def test_what_nobody_foresaw_ends_a_try_and_is_told_by_its_kind(room: Room, caplog: Any, eventually: Any) -> None:
+    def exchange(*_: Any, **__: Any) -> Grant:
+        raise LookupError("canary-text")
+
+    snapshot = build()
+    minter = Minter(lambda: snapshot, tokens=room.tokens, exchange=exchange, clock=room.clock)
+    minter.start()
+    try:
+        eventually(lambda: "LookupError" in caplog.text)
+    finally:
+        minter.stop()
+    assert "canary" not in caplog.text and caplog.text.count("LookupError") == 1
+
+
 # --- with a gateway -------------------------------------------------------------------------------------------------
 
 

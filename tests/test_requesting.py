@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 
 import pytest
+import trustme
 
 from providers import requesting
 from providers.credentials.request import CannotMint
@@ -112,6 +114,35 @@ def test_the_environment_says_nothing_of_where_it_goes(local, monkeypatch, tmp_p
     with Session(private=True) as session:
         session.get(f"{local.url}/")
     assert "Authorization" not in local.requests[0][2]
+
+
+@pytest.mark.parametrize(("name", "good"), [("tokens.example", True), ("other.example", False), ("127.0.0.1", False)])
+def test_tls_is_verified_by_the_name_not_the_address(monkeypatch, name, good):
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(name).configure_cert(server)
+    authority.configure_trust(client)
+    monkeypatch.setattr(requesting, "tls_context", lambda: client)
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
+    with issuer(server) as made, Session(private=True) as session:
+        url = f"https://tokens.example:{made.url.rpartition(':')[2]}/"
+        made.answer("/", {})
+        if good:
+            assert session.post(url).status_code == 200
+        else:
+            with pytest.raises(requesting.requests.exceptions.SSLError):
+                session.post(url)
+            assert not made.requests
+
+
+def test_an_authority_that_nobody_knows_is_not_trusted():
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(server)
+    with issuer(server) as made, Session(private=True) as session:
+        with pytest.raises(requesting.requests.exceptions.SSLError):
+            session.post(made.url.replace("http:", "https:"))
+        assert not made.requests
 
 
 def test_nobody_there(local):

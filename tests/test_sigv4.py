@@ -6,6 +6,7 @@ publishes for its test suite; then our signer has to agree with it on any reques
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 import hmac
@@ -19,9 +20,12 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers import transport
 from providers.credentials import CannotSign, Unsigned, sign, sigv4
 from providers.entries import Variable
+from providers.exchange import Call, Outgoing
 from providers.secrets import Secret
+from tests.issuers import issuer
 from tests.test_hosts import provider
 
 ACCESS, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -199,6 +203,28 @@ def test_a_credential_that_lacks_a_part_or_fits_no_header_is_refused_unseen(key)
         sign(request(), Secret(key))
     assert "canary" not in str(caught.value) and "AKID" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_what_arrives_is_what_was_signed():
+    """The transport changes nothing of it: path, query, host, content type and body are as they were signed."""
+    with issuer() as upstream:
+        url = f"{upstream.url}/model/a%2Fb%3A0/converse?x=b%2Fc&a=1"
+        signed = sigv4.sign(request(url, '{"é": 1}'.encode()), SESSION, lambda: NOW)
+        sent = Outgoing("POST", *signed, '{"é": 1}'.encode(), Call(private_network=True))
+
+        async def go() -> None:
+            await (await transport.current().handle_async_request(sent)).aread()
+            await transport.aclose()
+
+        asyncio.run(go())
+        ((method, path, headers, body),) = upstream.requests
+    arrived = {name.lower(): value for name, value in headers.items()}
+    said = arrived["authorization"]
+    names = said.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    held = {name: arrived[name] for name in names}
+    stamp = arrived["x-amz-date"]
+    found = specified(method, f"{upstream.url}{path}", held, body, "us-east-1", "bedrock", stamp)
+    assert said.rpartition("=")[2] == found
 
 
 def test_nothing_of_the_credential_is_logged(caplog):
