@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from providers.dialects.canon import (
+    Answer,
+    Choice,
     Format,
     Media,
     Message,
@@ -24,6 +27,7 @@ from providers.dialects.canon import (
     ToolResult,
 )
 from providers.dialects.openai_responses.reading import read_request
+from providers.dialects.openai_responses.response import write_answer
 from providers.dialects.openai_responses.turns import carried, continued
 from providers.dialects.openai_responses.writing import write_request
 from tests.responses_cases import FULL, recorded
@@ -100,7 +104,7 @@ def test_items_between_two_words_of_the_client_are_one_turn_in_their_order():
     ]  # fmt: skip
     assert turn[2] == Thinking("c", "enc", NAME, id="rs_1")
     assert turn[4] == Thinking("", "enc2", NAME, redacted=True)
-    assert turn[9] == ToolCall("c1", "f", "{}", item_id="fc_1", extras={"namespace": "n"})
+    assert turn[9] == ToolCall("c1", "f", "{}", item_id="fc_1", extras={"namespace": "m"})
     assert request.messages[4].parts == (
         ToolResult("c1", (Media("image", url="https://x"),), "f"),
         ToolResult("c2", (Text("ok"),), "patch", free=True),
@@ -115,7 +119,7 @@ def test_the_rest_of_a_request_in_the_hubs_words():
     assert request.reasoning == Reasoning("high", show=True, summary="auto")
     assert (request.logprobs, request.top_logprobs, request.max_tokens) == (True, 2, 100)
     assert (request.user, request.cache_key, request.verbosity, request.store) == ("s1", "k", "low", False)
-    assert [tool.kind for tool in request.tools] == ["function", "function", "free", "web_search", "opaque", "opaque"]
+    assert [tool.kind for tool in request.tools] == ["function", "function", "free", "web_search", "function", "opaque"]
     # Extras are what other dialects must leave out, and name.
     assert request.extras.keys() == {
         "previous_response_id", "truncation", "brand_new", "stream_options", "reasoning.context",
@@ -151,6 +155,23 @@ def test_what_cannot_be_read_is_named(body, param):
     assert not caught.value.unsupported
 
 
+def test_functions_in_a_namespace_are_functions_to_every_other_dialect():
+    request = read_request(FULL | {"input": [*FULL["input"], {
+        "type": "function_call", "call_id": "c5", "name": "h", "arguments": "{}", "namespace": "n"}]})  # fmt: skip
+
+    assert request.tools[4].name == request.messages[-1].parts[0].name == "n__h"
+    assert plain(again(FULL))["tools"][4] == FULL["tools"][4]
+    assert written(request)["input"][-1] == {
+        "type": "function_call", "call_id": "c5", "name": "h", "arguments": "{}", "namespace": "n",
+    }  # fmt: skip
+    answer = Answer(dialect="other", id="x", choices=(Choice((ToolCall("c6", "n__h"), ToolCall("c7", "f")), "tool"),))
+    called, other = json.loads(write_answer(answer, "m", request))["output"]
+    assert (called["namespace"], called["name"]) == ("n", "h")
+    assert "namespace" not in other
+    long = {"type": "namespace", "name": "n" * 60, "tools": [{"type": "function", "name": "h" * 60}]}
+    assert len(read_request({"input": "x", "tools": [long]}).tools[0].name) == 64
+
+
 def foreign(**members: Any) -> Request:
     return Request(dialect="anthropic_messages", **({"messages": (Message("user", (Text("hi"),)),)} | members))
 
@@ -172,10 +193,7 @@ def test_a_request_of_another_api():
             ),
             Message("tool", (ToolResult("toolu_1", (Text("1"),)), ToolResult("x" * 80, (), failed=True))),
         ),
-        tools=(
-            Tool("function", "f", "does"),
-            Tool("opaque", "bash", dialect="anthropic_messages", value={"type": "b"}),
-        ),
+        tools=(Tool("function", "f", "does"),),
         tool_choice=ToolChoice("named", "f"),
         reasoning=Reasoning(budget=8192, show=True),
         max_tokens=5,
@@ -231,7 +249,7 @@ def test_a_request_of_another_api():
     }
     assert len(long_id) <= 64
     assert done.dropped == (
-        "thinking", "is_error", "opaque:b", "top_k", "seed", "service_tier", "max_tokens",
+        "thinking", "is_error", "top_k", "seed", "service_tier", "max_tokens",
     )  # fmt: skip
 
 
@@ -255,6 +273,7 @@ def test_json_mode_says_the_word_that_the_api_looks_for():
     [
         ({"n": 2}, "n"),
         ({"stop": ("END",)}, "stop"),
+        ({"tools": (Tool("opaque", "bash", dialect="anthropic_messages", value={"type": "bash_1"}),)}, "tools"),
         ({"modalities": ("text", "audio")}, "modalities"),
         ({"messages": (Message("user", (Media("video", data="AA", media_type="video/mp4"),)),)}, "input"),
         ({"messages": (Message("user", (Media("image", file_id="file_1"),)),)}, "input"),

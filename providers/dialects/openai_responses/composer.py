@@ -32,6 +32,7 @@ from providers.dialects.openai_responses import pieces
 from providers.dialects.openai_responses.echo import base_of, frame, response_id, tier, usage_object
 from providers.dialects.openai_responses.items import NAME, call_mark
 from providers.dialects.openai_responses.pieces import Piece
+from providers.dialects.openai_responses.tools import spaces_of
 from providers.dialects.signatures import framed
 from providers.dialects.usage import Usage
 
@@ -45,6 +46,7 @@ class Composer:
 
     def __init__(self, model: str, request: Request) -> None:
         self._request = request
+        self._spaces = spaces_of(request.tools)
         self._frame = frame(request, model)
         #: Clients show summaries, and hardly any shows thoughts: who asks for summaries gets others' thoughts as such.
         self._sums_up = request.reasoning is not None and bool(request.reasoning.show)
@@ -179,6 +181,8 @@ class Composer:
         }
         if self._native():
             item |= {name: value for name, value in call.extras.items() if name != "status"}
+        elif call.name in self._spaces:
+            item["namespace"], item["name"] = self._spaces[call.name]
         out += self._open(item)
         self._call = call
         return out + self._place(pieces.Arguments(call.arguments, free=free))

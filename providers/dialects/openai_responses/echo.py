@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from providers.dialects.canon import Began, Request, Text
 from providers.dialects.openai_responses.items import MADE, NAME
-from providers.dialects.openai_responses.tools import write_choice, write_tool
+from providers.dialects.openai_responses.tools import write_choice, write_tools
 from providers.dialects.openai_responses.writing import inner, said
 from providers.dialects.usage import Usage
 
@@ -66,7 +66,7 @@ def frame(request: Request, model: str) -> dict[str, Any]:
     effort, summary = (asked.effort, asked.summary) if asked is not None else (None, None)
     out["reasoning"] = {"effort": effort, "summary": summary, **inner(extras, "reasoning")}
     out["text"] = {"format": {"type": "text"}, "verbosity": "medium", **out.get("text", {})}
-    out["tools"] = [value for value in map(write_tool, request.tools) if value is not None]
+    out["tools"], _ = write_tools(request.tools)
     out["instructions"] = _instructions(request)
     if "conversation" in extras:
         said_as = extras["conversation"]

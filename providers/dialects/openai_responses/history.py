@@ -23,6 +23,7 @@ from providers.dialects.openai_responses.items import (
     string,
 )
 from providers.dialects.openai_responses.media import read_content
+from providers.dialects.openai_responses.tools import joined
 from providers.dialects.signatures import unframed
 
 #: What the client says, besides messages and results of functions.
@@ -41,14 +42,14 @@ _ROLES: Final[dict[str, Role]] = {
 }  # fmt: skip
 
 
-def read_input(value: Any) -> tuple[Message, ...]:
-    """The messages. Raises Misfit."""
+def read_input(value: Any, spaces: frozenset[str] = frozenset()) -> tuple[Message, ...]:
+    """The messages; `spaces` are the namespaces among the tools. Raises Misfit."""
     if value is None:
         return ()
     if isinstance(value, str):
         return (Message("user", (Text(value),)),)
     items = wire.objects({"input": value}, "input")
-    turns = _Turns(_marks(items))
+    turns = _Turns(_marks(items), spaces)
     for index, item in enumerate(items):
         turns.take(item, f"input[{index}]")
     return turns.done()
@@ -68,8 +69,9 @@ def _marks(items: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
 class _Turns:
     """The turns as far as they were read."""
 
-    def __init__(self, marks: dict[str, tuple[str, str]]) -> None:
+    def __init__(self, marks: dict[str, tuple[str, str]], spaces: frozenset[str]) -> None:
         self._marks = marks
+        self._spaces = spaces
         self._done: list[Message] = []
         self._role: Role | None = None
         self._parts: list[Part] = []
@@ -131,6 +133,12 @@ class _Turns:
         wire.text(item, "id", at)
         wire.needed(item, _CALLS[kind], at)
         call = call_of(item)
+        space = wire.text(item, "namespace", at)
+        if space in self._spaces:
+            # Its name goes back out as it was, see Outgoing.
+            call = msgspec.structs.replace(
+                call, name=joined(space, call.name), extras=call.extras | {"name": call.name}
+            )
         self._names[call.id] = call.name
         signature, signer = self._marks.get(call_mark(call.id), ("", ""))
         return msgspec.structs.replace(call, signature=signature, signer=signer)

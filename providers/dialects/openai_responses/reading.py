@@ -8,7 +8,7 @@ from providers.dialects.canon import Format, Message, Misfit, Reasoning, Request
 from providers.dialects.openai_responses import wire
 from providers.dialects.openai_responses.history import read_input
 from providers.dialects.openai_responses.items import NAME
-from providers.dialects.openai_responses.tools import read_choice, read_tool
+from providers.dialects.openai_responses.tools import read_choice, read_tools, spaces_of
 
 #: Members with a place of their own in the hub, which are not kept as extras as well.
 _KNOWN: Final = frozenset(
@@ -44,13 +44,14 @@ def read_request(body: dict[str, Any]) -> Request:
     user, known_as = wire.text(body, "user"), wire.text(body, "safety_identifier")
     if known_as and not user:
         notes["safety_identifier"] = extras.pop("safety_identifier")
-    tools = wire.objects(body, "tools")
+    tools = read_tools(wire.objects(body, "tools"))
+    spaces = frozenset(space for space, _ in spaces_of(tools).values())
     return Request(
         dialect=NAME,
         model=wire.text(body, "model"),
-        messages=(*first, *read_input(body.get("input"))),
+        messages=(*first, *read_input(body.get("input"), spaces)),
         stream=wire.flag(body, "stream") or False,
-        tools=tuple(read_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)),
+        tools=tools,
         tool_choice=choice,
         parallel_tools=wire.flag(body, "parallel_tool_calls"),
         format=form,

@@ -1,8 +1,15 @@
-"""Tools and the choice among them, both ways. Pure."""
+"""Tools and the choice among them, both ways. Pure.
+
+Functions in a namespace are functions of the client's like any other: other dialects, which know no namespaces, have
+them under a name of both. In this dialect the namespace goes back out as it was.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
+
+import msgspec
 
 from providers.dialects.canon import Misfit, Request, Tool, ToolChoice
 from providers.dialects.openai_responses import wire
@@ -12,9 +19,60 @@ _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "stri
 _CUSTOM: Final = frozenset({"type", "name", "description"})
 _WEB: Final = "web_search"
 _CALLED: Final = frozenset({"function", "custom"})
+#: The longest name of a function.
+_LONGEST: Final = 64
 _WORDS: Final = frozenset({"auto", "none", "required"})
 #: What a function without a schema takes.
 _NOTHING: Final = {"type": "object", "properties": {}}
+
+
+def read_tools(values: list[dict[str, Any]]) -> tuple[Tool, ...]:
+    """The client's tools. Raises Misfit."""
+    found: list[Tool] = []
+    for index, value in enumerate(values):
+        at = f"tools[{index}]"
+        found += _within(value, at) or [read_tool(value, at)]
+    return tuple(found)
+
+
+def _within(value: dict[str, Any], at: str) -> list[Tool]:
+    """The functions of a namespace; none where this is no namespace, or holds other tools too."""
+    if value.get("type") != "namespace":
+        return []
+    space = wire.needed(value, "name", at)
+    inner = wire.objects(value, "tools", at)
+    if not all(one.get("type") in _CALLED for one in inner):
+        return []
+    tools = [read_tool(one, f"{at}.tools[{index}]") for index, one in enumerate(inner)]
+    return [msgspec.structs.replace(tool, name=joined(space, tool.name), extras={"namespace": value}) for tool in tools]
+
+
+def joined(space: str, name: str) -> str:
+    """The name of a namespace's function where there are no namespaces: at most 64 characters, as everywhere."""
+    both = f"{space}__{name}"
+    if len(both) <= _LONGEST:
+        return both
+    return f"{both[:47]}_{hashlib.sha256(both.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def spaces_of(tools: tuple[Tool, ...]) -> dict[str, tuple[str, str]]:
+    """(namespace, name) of the functions that have one, by the name that other dialects know."""
+    values = [tool.extras["namespace"] for tool in tools if tool.dialect == NAME and "namespace" in tool.extras]
+    return {joined(one["name"], tool["name"]): (one["name"], tool["name"]) for one in values for tool in one["tools"]}
+
+
+def write_tools(tools: tuple[Tool, ...]) -> tuple[list[dict[str, Any]], list[Tool]]:
+    """(tools as this API has them, those that it has not)."""
+    written: list[dict[str, Any]] = []
+    missing = []
+    for tool in tools:
+        space = tool.extras.get("namespace") if tool.dialect == NAME else None
+        value = space if space is not None else write_tool(tool)
+        if value is None:
+            missing.append(tool)
+        elif space is None or not any(value is one for one in written):
+            written.append(value)
+    return written, missing
 
 
 def read_tool(value: dict[str, Any], at: str) -> Tool:
@@ -111,8 +169,4 @@ def _named(name: str, tools: dict[str, Tool]) -> dict[str, Any]:
     tool = tools.get(name)
     if tool is not None and tool.kind == "web_search":
         return {"type": tool.extras.get("type", _WEB) if tool.dialect == NAME else _WEB}
-    if tool is not None and tool.kind == "opaque" and tool.dialect != NAME:
-        raise Misfit(
-            f"The tool `{name}` cannot be forced: this model's API has none such.", "tool_choice", unsupported=True
-        )
     return {"type": "custom" if tool is not None and tool.kind == "free" else "function", "name": name}

@@ -9,7 +9,7 @@ from providers.dialects.canon import Format, Misfit, Request, Target, Text, Thin
 from providers.dialects.openai_responses.items import NAME
 from providers.dialects.openai_responses.outgoing import Outgoing
 from providers.dialects.openai_responses.reading import ENCRYPTED, LOGPROBS
-from providers.dialects.openai_responses.tools import write_choice, write_tool
+from providers.dialects.openai_responses.tools import write_choice, write_tools
 from providers.dialects.reasoning import effort_of
 
 #: OpenAI refuses less.
@@ -31,7 +31,7 @@ def write_request(request: Request, target: Target) -> Written:
         body["instructions"] = out.instructions
     if target.stream:
         body["stream"] = True
-    body |= _tools(request, out)
+    body |= _tools(request)
     body |= said(request)
     reasoning = _reasoning(request, target, out)
     if reasoning:
@@ -56,20 +56,15 @@ def _refuse(request: Request) -> None:
         raise Misfit("This model answers in text only.", "modalities", unsupported=True)
 
 
-def _tools(request: Request, out: Outgoing) -> dict[str, Any]:
+def _tools(request: Request) -> dict[str, Any]:
     body: dict[str, Any] = {}
-    written = []
-    for tool in request.tools:
-        value = write_tool(tool)
-        if value is None:
-            out.drop(f"opaque:{tool.value.get('type', tool.name)}")
-        else:
-            written.append(value)
+    written, missing = write_tools(request.tools)
+    if missing:
+        kind = missing[0].value.get("type") or missing[0].name
+        raise Misfit(f"The model has no tool of the type `{kind}`: leave it out of `tools`.", "tools", unsupported=True)
     if written:
         body["tools"] = written
     choice = write_choice(request)
-    if choice == "required" and not written and request.dialect != NAME:
-        raise Misfit("No tool of the request is one that this model's API knows.", "tools", unsupported=True)
     if choice is not None and (written or request.dialect == NAME):
         body["tool_choice"] = choice
     if request.parallel_tools is not None and (written or request.dialect == NAME):
