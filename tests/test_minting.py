@@ -14,7 +14,7 @@ import responses
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from providers.credentials import Unsigned, copilot, is_exchanged, oauth2_client, sign
+from providers.credentials import CannotSign, Unsigned, copilot, is_exchanged, oauth2_client, sign
 from providers.credentials.request import CannotMint
 from providers.minting import mint
 from providers.secrets import Secret
@@ -74,6 +74,11 @@ class TestSap:
         assert headers_of("oauth2-client", "t")["AI-Resource-Group"] == "default"
         found = headers_of("oauth2-client", "t", resource_group="team-a")
         assert found == {"Authorization": "Bearer t", "AI-Resource-Group": "team-a"}
+
+    @pytest.mark.parametrize("group", ["a\r\nX-Evil: 1", "gruppe-ä"])
+    def test_a_group_that_fits_no_header_is_refused(self, group):
+        with pytest.raises(CannotSign, match="resource_group"):
+            headers_of("oauth2-client", "t", resource_group=group)
 
     @pytest.mark.parametrize(
         ("plain", "why"),

@@ -169,6 +169,12 @@ def test_the_host_says_the_region_where_it_is_awss_else_the_account(host, region
     assert sigv4.region_of(request(f"https://{host}/model/m/converse", variables={"region": "ap-south-2"})) == region
 
 
+@pytest.mark.parametrize("region", ["us-east-1\r\nX-Evil: 1", "us east", "us-east-1/s3", "é"])
+def test_what_is_no_region_is_not_signed_with(region):
+    with pytest.raises(CannotSign, match="region"):
+        sign(request("https://proxy.example/model/m/converse", variables={"region": region}), Secret(PAIR))
+
+
 def test_without_any_region_nothing_is_signed():
     with pytest.raises(CannotSign, match="region"):
         sign(request("https://proxy.example/model/m/converse", variables={}), Secret(PAIR))

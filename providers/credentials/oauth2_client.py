@@ -14,7 +14,18 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from providers.credentials import bearer
-from providers.credentials.request import CannotMint, Exchange, Grant, Signed, Unsigned, document, fits, life, part
+from providers.credentials.request import (
+    CannotMint,
+    CannotSign,
+    Exchange,
+    Grant,
+    Signed,
+    Unsigned,
+    document,
+    fits,
+    life,
+    part,
+)
 from providers.secrets import Secret
 
 #: The account variable of the resource group, its header, and the group that every SAP tenant has.
@@ -76,8 +87,10 @@ def service_url(plain: str) -> str:
 
 
 def sign(request: Unsigned, key: str) -> Signed:
-    """Add the bearer token and the resource group."""
+    """Add the bearer token and the resource group. Raises CannotSign."""
     group = request.variables.get(VARIABLE, "").strip() or DEFAULT
+    if not fits(group):
+        raise CannotSign(f"the variable '{VARIABLE}' holds characters that no header may carry")
     signed = bearer.sign(request, key)
     return Signed(signed.url, [*signed.headers, (HEADER, group)])
 

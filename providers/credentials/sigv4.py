@@ -27,6 +27,7 @@ _REGION_OF_HOST: Final = re.compile(
     r"//(?:[a-z0-9-]+\.)?bedrock[a-z-]*\.([a-z]{2,}(?:-[a-z]+)+-[0-9]+)\.(?:vpce\.)?"
     r"(?:amazonaws\.com(?:\.cn)?|api\.aws)(?=[:/?#]|\Z)"
 )
+_REGION: Final = re.compile(r"[a-z0-9-]+")
 _SIGNED: Final = frozenset({"content-type"})
 
 
@@ -51,8 +52,8 @@ def region_of(request: Unsigned) -> str:
     """The region of the host that is called, where it is AWS's own; else the account's. Raises CannotSign."""
     found = _REGION_OF_HOST.search(request.url)
     region = found[1] if found else request.variables.get("region", "").strip()
-    if not region:
-        raise CannotSign("no AWS region: set the account's variable 'region'")
+    if not _REGION.fullmatch(region):
+        raise CannotSign("no AWS region: set the account's variable 'region', as in eu-west-1")
     return region
 
 
