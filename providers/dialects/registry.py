@@ -6,12 +6,13 @@ from typing import Final
 
 from providers.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from providers.dialects.bedrock_converse.dialect import BEDROCK_CONVERSE
+from providers.dialects.cohere_chat.dialect import COHERE_CHAT
 from providers.dialects.dialect import Client, Dialect, Upstream
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
 from providers.dialects.openai_chat.dialect import OPENAI_CHAT
 from providers.dialects.openai_responses.dialect import OPENAI_RESPONSES
 
-_DIALECTS = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GOOGLE_GENERATE, BEDROCK_CONVERSE)
+_DIALECTS = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GOOGLE_GENERATE, BEDROCK_CONVERSE, COHERE_CHAT)
 
 DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _DIALECTS}
 #: Those that clients speak, and those that upstreams do.

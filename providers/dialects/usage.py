@@ -66,9 +66,12 @@ def read_openai_usage(usage: Any) -> Usage | None:
     if cache_write is None:
         cache_write = first(usage, "cache_creation_input_tokens")
     reasoning = first(completion, "reasoning_tokens")
+    asked, said = first(usage, "prompt_tokens", "input_tokens"), first(usage, "completion_tokens", "output_tokens")
+    if reasoning and None not in (asked, said) and first(usage, "total_tokens") == added(asked, said, reasoning):
+        said = added(said, reasoning)  # xAI counts the reasoning apart, and bills it
     found = Usage(
-        input=first(usage, "prompt_tokens", "input_tokens"),
-        output=first(usage, "completion_tokens", "output_tokens"),
+        input=asked,
+        output=said,
         cache_read=cache_read,
         cache_write=cache_write,
         reasoning=first(usage, "reasoning_tokens") if reasoning is None else reasoning,

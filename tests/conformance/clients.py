@@ -89,7 +89,11 @@ class Clients:
             else [self.google.models.generate_content(**asked)]
         )
         pieces = [answer.model_dump(mode="json", by_alias=True, exclude_none=True) for answer in answers]
-        return _read("google_generate", neutral().google, pieces)
+        found = _read("google_generate", neutral().google, pieces)
+        of_tools = next((piece["usageMetadata"] for piece in reversed(pieces) if "usageMetadata" in piece), {})
+        if extra := of_tools.get("toolUsePromptTokenCount"):
+            found["usage"]["input"] = found["usage"].get("input", 0) + extra
+        return found
 
 
 def _message(message: dict[str, Any]) -> Read:

@@ -63,7 +63,14 @@ def recorded(case: dict[str, Any]) -> dict[str, Any]:
     counts = as_openai(family_of(case), found["usage"])
     if "google" in case["family"] or case["family"] == "vertex":
         counts["input"] = counts.get("input", 0) + _of_tools(case)
-    return {**found, "usage": counts}
+    plan = _plan(case) if case["api"] == "cohere.v2.chat" else ""
+    return {**found, "usage": counts, "reasoning": plan + found["reasoning"]}
+
+
+def _plan(case: dict[str, Any]) -> str:
+    """What Cohere's models think before they call tools: their `tool_plan` is reasoning here."""
+    said = re.findall(r'"tool_plan":\s*("(?:[^"\\]|\\.)*")', case["response_body"])
+    return "".join(map(json.loads, said))
 
 
 def _of_tools(case: dict[str, Any]) -> int:

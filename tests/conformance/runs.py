@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from conformance.clients import Clients
-from conformance.recordings import CASSETTES, SHARED, family_of, recorded
+from conformance.recordings import CASSETTES, SHARED, cases, family_of, recorded
 from installation import Installation, Server, free_port, installation
 
 #: family -> what follows the replay server's slot in the base URL, and the credential.
@@ -67,6 +67,7 @@ family = "{family}"
 base_url = "{upstream}/current/{family}{path}"
 credential = "{credential}"
 ''')
+        vendors = sorted({case["provider"] for case in cases() if family_of(case) == family})
         for number, dialect in enumerate(DIALECTS):
             parts.append(f"""
 [[account]]
@@ -74,12 +75,22 @@ name = "replay-{family}-{dialect}"
 provider = "replay-{family}"
 private_network = true
 keys = ["env:REPLAY_KEY_{number}"]
-[[model]]
-name = "said-{family}-{dialect}"
-service = "text"
-routes = [{{ account = "replay-{family}-{dialect}", model = "recorded-model" }}]
 """)
+            # A model per vendor: how one ends its streams is remembered of the upstream model.
+            parts += [
+                f"""
+[[model]]
+name = "{_name(family, vendor, dialect)}"
+service = "text"
+routes = [{{ account = "replay-{family}-{dialect}", model = "recorded-{vendor}" }}]
+"""
+                for vendor in vendors
+            ]
     return "".join(parts)
+
+
+def _name(family: str, vendor: str, dialect: str) -> str:
+    return f"said-{family}-{vendor}-{dialect}"
 
 
 class Run:
@@ -93,7 +104,7 @@ class Run:
         """What an SDK read otherwise than it was recorded; empty: all is as it was."""
         family = family_of(case)
         httpx.put(f"{self.upstream}/__replay/current/{family}", content=case["id"]).raise_for_status()
-        read = self.clients.ask(dialect, f"said-{family}-{dialect}", bool(case["stream"]))
+        read = self.clients.ask(dialect, _name(family, case["provider"], dialect), bool(case["stream"]))
         expected = recorded(case)
         if expected.get("error"):
             return _compare_errors(case, read, expected["error"])
@@ -126,6 +137,8 @@ UNTOLD = {"google_generate": {"cache_write"}}
 
 
 def _same(part: str, dialect: str, read: Any, expected: Any) -> bool:
+    if part == "stop" and expected in (None, "queued", "complete"):
+        return True  # recorded before the end, or by an upstream that gives no reason: any word will do
     if part == "stop":
         return bool(read in (expected, NEAREST.get((dialect, expected))))
     if part != "usage":
@@ -134,6 +147,8 @@ def _same(part: str, dialect: str, read: Any, expected: Any) -> bool:
     told = {name: value for name, value in expected.items() if name not in UNTOLD.get(dialect, ())}
     if told.get("cache_read", 0) > told.get("input", 0) and dialect == "anthropic_messages":
         del told["input"]  # an upstream that counts its input without the cached part cannot be told in Anthropic's sum
+    if read.get("output") == told.get("output", 0) + told.get("reasoning", 0):
+        told.pop("output", None)  # an upstream that counts its reasoning apart: told as OpenAI counts
     return all(read.get(name) == value or (not value and not read.get(name)) for name, value in told.items())
 
 
