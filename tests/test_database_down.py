@@ -20,14 +20,21 @@ __all__ = ["truth"]
 
 
 class Database:
-    """The database of an installation, which can be stopped: a cut relay to PostgreSQL, or a SQLite file taken away."""
+    """The database of an installation, which can be stopped: a cut relay to PostgreSQL, or SQLite's folder moved away.
+
+    The folder goes and comes in one step: files moved one by one while processes use them would make SQLite itself lose
+    rows (a new write-ahead log beside an old database).
+    """
 
     def __init__(self, home: Path) -> None:
-        self.home = home
         url = urlsplit(os.environ.get("DATABASE_URL", ""))
         self.relay = Relay(url.hostname or "127.0.0.1", url.port or 5432) if url.scheme.startswith("postgres") else None
         self.env = {}
-        if self.relay:
+        self.folder = home.with_name(f"{home.name}-database")
+        if self.relay is None:
+            self.folder.mkdir(parents=True)
+            self.env["DATABASE_URL"] = f"sqlite:///{self.folder}/jackfield.sqlite3"
+        else:
             user = f"{url.username}:{url.password or ''}@" if url.username else ""
             self.name = f"jackfield_down_{os.getpid()}"
             self.env["DATABASE_URL"] = f"{url.scheme}://{user}127.0.0.1:{self.relay.port}/{self.name}"
@@ -51,17 +58,17 @@ class Database:
         if self.relay:
             self.relay.cut()
             return
-        for file in self.home.glob("*.sqlite3*"):
-            file.rename(file.with_name(f"gone-{file.name}"))
-        (self.home / "jackfield.sqlite3").mkdir()
+        self.folder.rename(self._away)
 
     def start(self) -> None:
         if self.relay:
             self.relay.mend()
             return
-        (self.home / "jackfield.sqlite3").rmdir()
-        for file in self.home.glob("gone-*"):
-            file.rename(file.with_name(file.name.removeprefix("gone-")))
+        self._away.rename(self.folder)
+
+    @property
+    def _away(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-gone")
 
     def close(self) -> None:
         if self.relay:
