@@ -260,6 +260,39 @@ def test_encrypted_thoughts_are_asked_only_of_models_that_think():
     assert "reasoning" not in written(foreign(reasoning=Reasoning("high")), Target(model="m", reasons=False))
 
 
+@pytest.mark.parametrize(
+    ("model", "effort", "taken"),
+    [
+        ("gpt-5", "max", "high"),
+        ("gpt-5.1", "minimal", "none"),
+        ("openai.gpt-5.6-luna", "max", "xhigh"),
+        ("o3", "none", "low"),
+        ("grok-4.3", "max", "max"),
+    ],
+)
+def test_openais_models_hear_of_the_efforts_they_know(model, effort, taken):
+    request = foreign(reasoning=Reasoning(effort), temperature=0.2, top_p=1)
+    done = write_request(request, Target(model=model))
+
+    assert done.body["reasoning"] == {"effort": taken}
+    assert done.dropped == (() if model == "grok-4.3" else ("temperature",))
+    told = write_request(request, Target(model=model, quirks={"sampling": True, "efforts": ["none"]}))
+    assert (told.body["temperature"], told.body["reasoning"]) == (0.2, {"effort": "none"})
+
+
+def test_codexs_backend_takes_system_prompts_as_instructions_only():
+    target = Target(model="gpt-5.5", family="openai-codex-responses")
+    own = written(read_request({"model": "m", "instructions": "I", "input": "x", "store": True}), target)
+    other = written(
+        foreign(messages=(Message("system", (Text("A"), Text("B"))), Message("user", (Text("x"),)))), target
+    )
+    bare = written(foreign(), target)
+
+    assert [body["instructions"] for body in (own, other, bare)] == ["I", "A\n\nB", "You are a helpful assistant."]
+    for body in (own, other, bare):
+        assert (body["store"], body["stream"], len(body["input"])) == (False, True, 1)
+
+
 def test_json_mode_says_the_word_that_the_api_looks_for():
     assert written(foreign(format=Format()))["input"][-1]["content"] == "Answer in JSON."
     told = (Message("user", (Text("Give me JSON"),)),)

@@ -35,7 +35,7 @@ _FROM_CLIENT: Final = frozenset(
 )  # fmt: skip
 _MESSAGE: Final = frozenset({"type", "role", "content"})
 _RESULT: Final = frozenset({"type", "call_id", "output"})
-#: Members of a call that its item has beside those of the hub, and that are no word of its meaning.
+#: Calls of the client's tools, and where each says what the tool is told.
 _CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input"}
 _ROLES: Final[dict[str, Role]] = {
     "user": "user", "assistant": "assistant", "system": "system", "developer": "developer",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from providers.dialects.canon import Format, Misfit, Request, Target, Text, Thinking, Written
 from providers.dialects.openai_responses.items import NAME
+from providers.dialects.openai_responses.models import CODEX, effort_for, fit_codex, refuses_sampling
 from providers.dialects.openai_responses.outgoing import Outgoing
 from providers.dialects.openai_responses.reading import ENCRYPTED, LOGPROBS
 from providers.dialects.openai_responses.tools import write_choice, write_tools
@@ -43,7 +44,10 @@ def write_request(request: Request, target: Target) -> Written:
             body.pop("stream_options", None)
     else:
         body |= _foreign(request, target, out, body)
-    return Written(body, tuple(out.dropped))
+        for name in ("temperature", "top_p") if refuses_sampling(target) else ():
+            if body.pop(name, None) not in (None, 1):
+                out.drop(name)
+    return Written(fit_codex(body) if target.family == CODEX else body, tuple(out.dropped))
 
 
 def _refuse(request: Request) -> None:
@@ -126,6 +130,8 @@ def _reasoning(request: Request, target: Target, out: Outgoing) -> dict[str, Any
     effort = asked.effort
     if effort is None and asked.budget is not None:
         effort = effort_of(asked.budget)
+    if effort is not None and not own:
+        effort = effort_for(target, effort)
     summary = asked.summary or ("auto" if asked.show and not own else None)
     if target.reasons is False and not own:
         if effort not in (None, "none"):
