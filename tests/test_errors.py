@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import BY_CODE, ApiError, Domain, Fault, page
+from api.errors import BY_CODE, ApiError, Domain, Fault
+from error_page import page
 
 ROOT = Path(__file__).resolve().parent.parent
 
