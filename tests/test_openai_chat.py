@@ -75,6 +75,14 @@ def run(body: bytes, *, asked: bool = True, cut: int | None = None, public: str 
     return b"".join(out), tap
 
 
+def counts(usage: Usage | None, expected: dict) -> bool:
+    """Whether these are the counts, the reasoning among the output also where an upstream counts it apart."""
+    found, apart = named(usage), expected.get("output", 0) + expected.get("reasoning", 0)
+    return all(
+        found.get(name) == value or (name == "output" and found.get(name) == apart) for name, value in expected.items()
+    )
+
+
 def named(usage: Usage | None) -> dict:
     return {name: value for name, value in msgspec.structs.asdict(usage).items() if value is not None} if usage else {}
 
@@ -94,9 +102,7 @@ def test_a_recorded_stream_comes_through_with_the_public_name_alone_changed(case
             assert after_chunk.get("model", PUBLIC) == PUBLIC
     assert tap.done_seen == (b"[DONE]" in body)
     assert tap.finished == (tap.error is None)
-    usage = named(tap.usage)
-    for name, value in before["usage"].items():
-        assert usage.get(name) == value
+    assert counts(tap.usage, before["usage"])
     for cut in (1, 7, 1000):
         assert run(body, cut=cut)[0] == out
 
@@ -108,8 +114,7 @@ def test_a_recorded_stream_shows_no_usage_chunk_to_a_client_that_did_not_ask(cas
     before, after = neutral.summary("chat.completions", 200, body), neutral.summary("chat.completions", 200, out)
     for part in ("text", "reasoning", "tools", "stop", "error"):
         assert after[part] == before[part]
-    for name, value in before["usage"].items():
-        assert named(tap.usage).get(name) == value
+    assert counts(tap.usage, before["usage"])
     for chunk in neutral.decode(out):
         assert chunk.get("choices") or not chunk.get("usage")
         assert chunk.get("usage", ...) is not None
@@ -123,8 +128,7 @@ def test_a_recorded_answer_comes_through_with_the_public_name_alone_changed(case
     before, after = json.loads(body), json.loads(out)
     assert after == ({**before, "model": PUBLIC} if "model" in before else before)
     assert list(after) == list(before)
-    for name, value in neutral.summary("chat.completions", 200, body)["usage"].items():
-        assert named(usage).get(name) == value
+    assert counts(usage, neutral.summary("chat.completions", 200, body)["usage"])
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("chat_*.sse")), ids=lambda path: path.stem)
@@ -292,6 +296,15 @@ def test_data_in_several_lines():
         ),
         ({"prompt_tokens": 9, "prompt_cache_hit_tokens": 5}, Usage(9, None, 5)),
         ({"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 5}}, Usage(output=9, reasoning=5)),
+        (
+            {
+                "prompt_tokens": 3,
+                "completion_tokens": 4,
+                "total_tokens": 12,
+                "completion_tokens_details": {"reasoning_tokens": 5},
+            },
+            Usage(3, 9, reasoning=5),
+        ),
         ({"prompt_tokens": 3.0, "completion_tokens": None}, Usage(3)),
         ({"prompt_tokens": -3, "completion_tokens": "4"}, None),
         ({"prompt_tokens": True, "completion_tokens": 10**30}, None),

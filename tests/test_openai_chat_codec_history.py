@@ -124,7 +124,9 @@ def test_cache_marks_are_spelt_as_the_client_did_or_as_the_route_says() -> None:
     request = asked(messages=[{"role": "user", "content": content}])
     assert sent(request, "gpt-5.4")["messages"][0]["content"] == content
     marked = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
-    assert sent(request, "anthropic/claude-x")["messages"][0]["content"] == [marked]
+    assert sent(request, quirks={"cache_marks": "cache_control"})["messages"][0]["content"] == [marked]
+    own = asked(messages=[{"role": "user", "content": [marked]}])
+    assert sent(own)["messages"][0]["content"] == [marked]
     other = foreign(Message("user", (Text("a", cache=Cache("1h")),)))
     assert sent(other)["messages"][0]["content"] == "a"
     assert sent(other, quirks={"cache_marks": "cache_control"})["messages"][0]["content"] == [marked]

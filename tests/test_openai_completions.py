@@ -32,7 +32,7 @@ def test_a_prompt_is_one_message() -> None:
     request = asked(max_tokens=3, stop="x", temperature=0.5, n=2, seed=1, stream_options={"include_usage": True})
     assert request.messages == (Message("user", (Text("hi"),)),)
     assert (request.max_tokens, request.stop, request.temperature, request.n, request.seed) == (3, ("x",), 0.5, 2, 1)
-    assert request.extras == {"stream_options": {"include_usage": True}}
+    assert request.notes == {"stream_options": {"include_usage": True}} and request.extras == {}
     assert asked(prompt=["hi"]).messages == request.messages
     body = OPENAI_CHAT.upstream.write_request(request, Target(model="up")).body
     assert body["messages"] == [{"role": "user", "content": "hi"}] and body["max_tokens"] == 3

@@ -69,13 +69,19 @@ class Aim(msgspec.Struct):
     @property
     def cache_marks(self) -> str:
         """How cache marks are spelt: as the client did, who knows whom it asks, or as the route says."""
-        theirs = "prompt_cache_breakpoint" if self.openai and "/" not in self.target.model else "cache_control"
-        return str(self.quirk("cache_marks", theirs if self.own else "none"))
+        theirs = self.request.notes.get("cache_marks", "cache_control") if self.own else "none"
+        return str(self.quirk("cache_marks", theirs))
 
     @property
     def strict(self) -> bool:
         """OpenAI's reasoning models refuse what only others can be asked for."""
         return self.quirk("sampling") is not True and _thinks(self.target.model.lower())
+
+    @property
+    def searches(self) -> bool:
+        """The model may search the web: of OpenAI's own only those that always do."""
+        model = self.target.model.lower()
+        return self.quirk("search") is True or not self.openai or "/" in model or "search" in model
 
     @property
     def reasons(self) -> bool:
@@ -101,9 +107,10 @@ class Aim(msgspec.Struct):
         ranked = [word for word in known if word in _EFFORTS]
         return min(ranked, key=lambda word: abs(_EFFORTS.index(word) - rank)) if ranked else wanted
 
-    def cannot(self, what: str, param: str) -> Misfit:
+    @staticmethod
+    def cannot(what: str, advice: str, param: str) -> Misfit:
         """What would change the answer if it were left out."""
-        return Misfit(f"{what} cannot be sent to the model `{self.target.model}`.", param, unsupported=True)
+        return Misfit(f"This model's provider does not take {what}: {advice}.", param, unsupported=True)
 
 
 def _thinks(model: str) -> bool:

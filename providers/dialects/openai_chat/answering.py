@@ -19,7 +19,6 @@ from providers.dialects.canon import (
     Thinking,
     ToolCall,
 )
-from providers.dialects.openai_chat.request import LEGACY
 from providers.dialects.openai_chat.thoughts import signed_details, texts_of
 from providers.dialects.openai_chat.words import NAME, own_id, usage_words, word_of
 from providers.dialects.signatures import framed
@@ -53,7 +52,7 @@ def wants_thoughts(request: Request) -> bool:
 
 def is_legacy(request: Request) -> bool:
     """Whether the client knows `function_call` and not `tool_calls`."""
-    return any(tool.value == LEGACY for tool in request.tools)
+    return request.notes.get("functions") is True
 
 
 def finish(choice: Choice, own: bool, legacy: bool) -> str:

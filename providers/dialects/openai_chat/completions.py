@@ -28,7 +28,7 @@ from providers.dialects.canon import (
 )
 from providers.dialects.dialect import Client
 from providers.dialects.openai_chat.errors import envelope, event
-from providers.dialects.openai_chat.request import read_knobs, read_stop
+from providers.dialects.openai_chat.request import read_knobs, read_stop, wants_usage
 from providers.dialects.openai_chat.response import splice
 from providers.dialects.openai_chat.stream import DONE, Tap
 from providers.dialects.openai_chat.words import own_id, usage_words
@@ -47,8 +47,8 @@ _SAMPLING: Final = (
     "seed",
 )
 _ASKED: Final = ("model", "prompt", "stream", "n", "user", "service_tier", "max_tokens", "stop")
-_REFUSED: Final = ("suffix", "echo", "best_of", "logprobs")
-_KNOBS: Final = frozenset((*_SAMPLING, *_ASKED, *_REFUSED))
+_OTHERS: Final = ("stream_options", "suffix", "echo", "best_of", "logprobs")
+_KNOBS: Final = frozenset((*_SAMPLING, *_ASKED, *_OTHERS))
 _WORDS: Final = {"length": "length", "filter": "content_filter", "refusal": "content_filter", "error": "error"}
 
 
@@ -62,12 +62,14 @@ def read_request(body: dict[str, Any]) -> Request:
     ):
         if body.get(name) not in harmless:
             raise Misfit(f"`{name}` is not supported here: leave it out.", name, unsupported=True)
+    options = body.get("stream_options")
     chat = {name: value for name, value in body.items() if name in _KNOBS and name != "logprobs"}
     return Request(
         dialect=NAME,
         messages=(Message("user", (Text(_prompt(body.get("prompt"))),)),),
         stop=read_stop(body.get("stop")),
         extras={name: value for name, value in body.items() if name not in _KNOBS and value is not None},
+        notes={} if options is None else {"stream_options": options},
         **read_knobs(chat),
     )
 
@@ -110,8 +112,7 @@ class Writer:
     """A stream of text. The usage comes in a last chunk if `stream_options.include_usage` asked for it."""
 
     def __init__(self, public_model: str, request: Request) -> None:
-        options = request.extras.get("stream_options")
-        self._asked_usage = isinstance(options, dict) and options.get("include_usage") is True
+        self._asked_usage = wants_usage(request)
         self._model = public_model
         self._base = _head("", 0, public_model)
         self._usage: Usage | None = None

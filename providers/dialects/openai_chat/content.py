@@ -93,7 +93,7 @@ def write_media(media: Media, aim: Aim, param: str) -> dict[str, Any]:
 
 def _image(media: Media, aim: Aim, param: str) -> dict[str, Any]:
     if media.file_id:
-        raise aim.cannot("An image given by `file_id`", param)
+        raise aim.cannot("an image by `file_id`", "send its data or its URL", param)
     detail = {"detail": media.detail} if media.detail else {}
     return {"type": "image_url", "image_url": {"url": _address(media, _IMAGE), **detail}}
 
@@ -105,12 +105,12 @@ def _sound(media: Media, aim: Aim, param: str) -> dict[str, Any]:
         return {"type": "input_audio", "input_audio": {"data": media.data, "format": format_}}
     if media.url and aim.accepts("audio_url"):
         return {"type": "audio_url", "audio_url": {"url": media.url}}
-    raise aim.cannot("Audio that is not sent as data", param)
+    raise aim.cannot("audio by its URL or `file_id`", "send its data", param)
 
 
 def _film(media: Media, aim: Aim, param: str) -> dict[str, Any]:
     if media.file_id or not aim.accepts("video_url"):
-        raise aim.cannot("Video", param)
+        raise aim.cannot("video", "send images", param)
     return {"type": "video_url", "video_url": {"url": _address(media, "video/mp4")}}
 
 
@@ -124,10 +124,10 @@ def _document(media: Media, aim: Aim, param: str) -> dict[str, Any]:
     file: dict[str, Any] = {}
     if media.file_id:
         if not aim.kin:
-            raise aim.cannot("A document given by `file_id`", param)
+            raise aim.cannot("a file that was uploaded elsewhere", "send its data", param)
         file["file_id"] = media.file_id
     elif media.url and not aim.accepts("file_url"):
-        raise aim.cannot("A document given by its URL", param)
+        raise aim.cannot("a document by its URL", "send its data", param)
     elif media.data and not media.media_type and aim.own:
         file["file_data"] = media.data
     else:

@@ -37,7 +37,7 @@ def write_messages(messages: Sequence[Message], aim: Aim) -> list[dict[str, Any]
 def _turn(message: Message, parts: tuple[Part, ...], aim: Aim, param: str) -> dict[str, Any]:
     match message.role:
         case "assistant":
-            return _assistant(parts, aim, param)
+            return _assistant(parts, aim, param, message.notes)
         case "system" | "developer":
             role = message.role
             if role == "developer" and not aim.quirk("developer_role", aim.own or aim.openai):
@@ -58,12 +58,14 @@ def _named(written: dict[str, Any], message: Message, aim: Aim) -> dict[str, Any
     return written
 
 
-def _assistant(parts: tuple[Part, ...], aim: Aim, param: str) -> dict[str, Any]:
+def _assistant(parts: tuple[Part, ...], aim: Aim, param: str, notes: dict[str, Any]) -> dict[str, Any]:
     written: dict[str, Any] = {"role": "assistant"}
     said = [part for part in parts if isinstance(part, Text)]
     calls = [part for part in parts if isinstance(part, ToolCall)]
     content: Any = only_texts(write_content(said, aim, param), None if aim.own else "")
-    thoughts = _thoughts([part for part in parts if isinstance(part, Thinking)], written, aim)
+    theirs = notes.get("thoughts", "reasoning_content") if aim.own else "none"
+    style = aim.quirk("thoughts", "reasoning_content" if aim.reasons and not (aim.own or aim.openai) else theirs)
+    thoughts = _thoughts([part for part in parts if isinstance(part, Thinking)], written, aim, style)
     if thoughts:
         rest = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
         content = [*thoughts, *rest]
@@ -104,11 +106,10 @@ def _aside(part: Part, written: dict[str, Any], aim: Aim) -> None:
             pass
 
 
-def _thoughts(thoughts: list[Thinking], written: dict[str, Any], aim: Aim) -> list[dict[str, Any]]:
+def _thoughts(thoughts: list[Thinking], written: dict[str, Any], aim: Aim, style: str) -> list[dict[str, Any]]:
     """Writes the thoughts of a turn beside its content, or gives the parts of content that say them (Mistral)."""
     if not thoughts:
         return []
-    style = aim.quirk("thoughts", "reasoning_content" if aim.own or (aim.reasons and not aim.openai) else "none")
     own = [thought for thought in thoughts if thought.signature and thought.signer == NAME]
     if own and style != "content":
         kept = [thought for thought in thoughts if thought in own or not thought.signature]
@@ -134,6 +135,7 @@ def _call(call: ToolCall, aim: Aim) -> dict[str, Any]:
     body = {"name": call.name, "input" if call.free else "arguments": call.arguments}
     kind = "custom" if call.free else "function"
     written = {"id": call.id, "type": kind, kind: body}
+    aim.drop(*call.extras)
     if call.signature:
         if call.signer == NAME:
             written["extra_content"] = _google(call.signature)
@@ -149,6 +151,7 @@ def _google(signature: str) -> dict[str, Any]:
 def _result(result: ToolResult, aim: Aim, param: str, shown: list[dict[str, Any]]) -> dict[str, Any]:
     """One tool message; what it cannot hold is added to `shown`."""
     parts = write_content(result.parts, aim, param)
+    aim.drop(*result.extras)
     if not aim.accepts("tool_images"):
         others = [part for part in parts if part["type"] != "text"]
         if others:

@@ -80,7 +80,16 @@ def _message(message: Any, at: int, history: _History) -> Message:
                 history.called(call, legacy)
     else:
         parts = read_content(message.get("content"), f"{where}.content")
-    return Message(said, tuple(_marked(parts, read_cache(message))), name or "", extras)
+    return Message(said, tuple(_marked(parts, read_cache(message))), name or "", extras, _notes(message))
+
+
+def _notes(message: dict[str, Any]) -> dict[str, Any]:
+    """How thoughts were said, if not as `reasoning_content`."""
+    content = message.get("content")
+    if any(isinstance(part, dict) and part.get("type") == "thinking" for part in content or ()):
+        return {"thoughts": "content"}
+    bare = message.get("reasoning") and not (message.get("reasoning_content") or message.get("reasoning_details"))
+    return {"thoughts": "reasoning"} if bare else {}
 
 
 def _result(message: dict[str, Any], where: str, at: int, history: _History) -> ToolResult:

@@ -38,14 +38,15 @@ _MODES: Final[dict[str, Literal["none", "auto", "required"]]] = {
     "required": "required",
     "any": "required",  # Mistral's
 }
-#: What marks a tool that came as one of the legacy `functions`.
-LEGACY: Final = {"functions": True}
+#: Members whose meaning is in the hub's words, kept as they came for upstreams that speak this dialect.
+_NOTED: Final = ("stream_options", "reasoning", "thinking", "enable_thinking", "thinking_budget", "include_reasoning")
 
 
 def read_request(body: dict[str, Any]) -> Request:
     """The request. Raises Misfit."""
     legacy = body.get("functions") is not None and body.get("tools") is None
-    extras = {name: value for name, value in body.items() if name not in _KNOWN and value is not None}
+    others = {name: value for name, value in body.items() if name not in _KNOWN and value is not None}
+    extras = {name: value for name, value in others.items() if name not in _NOTED}
     tools = _tools(body)
     effort = word(body, "reasoning_effort")
     if effort == "default":  # Groq's
@@ -67,8 +68,27 @@ def read_request(body: dict[str, Any]) -> Request:
         modalities=_words(body, "modalities"),
         cache_key=word(body, "prompt_cache_key"),
         extras=extras,
+        notes=_notes(body, others, legacy),
         **read_knobs(body),
     )
+
+
+def _notes(body: dict[str, Any], others: dict[str, Any], legacy: bool) -> dict[str, Any]:
+    """How it was said: members kept as they came, `functions` in place of tools, OpenAI's spelling of cache marks."""
+    notes: dict[str, Any] = {name: others[name] for name in _NOTED if name in others}
+    if legacy:
+        notes["functions"] = True
+    contents = [message.get("content") for message in body["messages"]]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    if any(isinstance(part, dict) and "prompt_cache_breakpoint" in part for part in parts):
+        notes["cache_marks"] = "prompt_cache_breakpoint"
+    return notes
+
+
+def wants_usage(request: Request) -> bool:
+    """Whether the client asked for the usage at the end of its stream."""
+    options = request.notes.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
 
 
 def read_knobs(body: dict[str, Any]) -> dict[str, Any]:
@@ -128,8 +148,6 @@ def _function(tool: Any, where: str, legacy: bool) -> Tool:
         shape,
         strict if isinstance(strict, bool) else None,
         read_cache(tool),
-        NAME if legacy else "",
-        LEGACY if legacy else {},
     )
 
 
@@ -198,7 +216,7 @@ def _format(found: Any) -> Format | None:
 
 
 def _reasoning(body: dict[str, Any], effort: str) -> Reasoning | None:
-    """`reasoning_effort`, or what OpenRouter, DeepSeek, Z.AI and Qwen call it. These stay in `extras` besides."""
+    """`reasoning_effort`, or what OpenRouter, DeepSeek, Z.AI and Qwen call it. These stay in `notes` besides."""
     show = False if body.get("include_reasoning") is False else None
     if effort and effort != "default":
         return Reasoning(effort, show=show)

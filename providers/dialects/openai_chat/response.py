@@ -54,7 +54,8 @@ def read_answer(body: bytes) -> Answer:
         raise BadAnswer("The upstream's answer is not JSON.") from error
     choices = found.get("choices") if isinstance(found, dict) else None
     if not isinstance(choices, list) or not choices:
-        raise BadAnswer("The upstream's answer has no `choices`.")
+        said = found.get("error") if isinstance(found, dict) else None
+        raise BadAnswer("The upstream's answer has no `choices`.", said if isinstance(said, dict) else None)
     head = read_head(found)
     sources = read_sources(found)
     try:

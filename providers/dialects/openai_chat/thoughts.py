@@ -88,7 +88,7 @@ def read_detail(entry: Any) -> Detail | None:
         text,
         _packed(said, given, bare) if own else bare,
         signer,
-        "" if own and kind == "encrypted" else item or given,
+        "" if own else item or (given if said in ("", _UNKNOWN) else ""),
         index if type(index) is int else None,
         own and said.endswith("responses-v1"),
     )
@@ -107,7 +107,8 @@ def read_details(entries: Any) -> list[Thinking]:
         thought = msgspec.structs.replace(found[-1], text=found[-1].text + detail.text)
         if detail.signature:
             last.signed = True
-            thought = msgspec.structs.replace(thought, signature=detail.signature, signer=detail.signer)
+            known = detail.id or thought.id
+            thought = msgspec.structs.replace(thought, signature=detail.signature, signer=detail.signer, id=known)
         found[-1] = thought
     return found
 
@@ -149,7 +150,11 @@ def proof_detail(thought: Thinking, index: int) -> dict[str, Any]:
     """The entry for a thought's signature."""
     said, item, bare = _unpacked(thought)
     signature = framed(bare, thought.signer, NAME, thought.id)
-    common = {"format": said or _format_of(thought.signer), "index": index, **({"id": item} if item else {})}
+    common = {
+        "format": said or _format_of(thought.signer),
+        "index": index,
+        **({"id": item} if item and not thought.id else {}),
+    }
     if thought.redacted or thought.summary:
         return {"type": "reasoning.encrypted", "data": signature, **common}
     return {"type": "reasoning.text", "signature": signature, **common}

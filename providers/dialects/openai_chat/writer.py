@@ -1,6 +1,6 @@
 """A chat stream, written for a client. Pure.
 
-The usage chunk comes only if the client's request asked for it: `stream_options.include_usage` in `Request.extras`.
+The usage chunk comes only if the client's request asked for it: `stream_options.include_usage` in `Request.notes`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from providers.dialects.canon import (
     ToolCall,
 )
 from providers.dialects.openai_chat.answering import annotation, google, image, is_legacy, sound, wants_thoughts
+from providers.dialects.openai_chat.request import wants_usage
 from providers.dialects.openai_chat.stream import DONE
 from providers.dialects.openai_chat.thoughts import proof_detail, text_detail
 from providers.dialects.openai_chat.words import NAME, own_id, usage_words, word_of
@@ -61,8 +62,7 @@ class Writer:
     """Feed it deltas, send what it returns."""
 
     def __init__(self, public_model: str, request: Request) -> None:
-        options = request.extras.get("stream_options")
-        self._asked_usage = isinstance(options, dict) and options.get("include_usage") is True
+        self._asked_usage = wants_usage(request)
         self._think = wants_thoughts(request)
         self._legacy = is_legacy(request)
         self._base: dict[str, Any] = {"id": "chatcmpl-0", "object": "chat.completion.chunk", "created": 0}

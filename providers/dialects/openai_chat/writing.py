@@ -14,7 +14,7 @@ from providers.dialects.reasoning import budget_of, effort_of
 _SAMPLING: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "logit_bias")
 #: What reasoning models accept nonetheless, being what they do anyway.
 _NEUTRAL: Final = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "logit_bias": {}}
-_ASKS_TO_THINK: Final = frozenset(("reasoning", "thinking", "enable_thinking", "thinking_budget"))
+_ASKS_TO_THINK: Final = frozenset(("reasoning", "thinking", "enable_thinking", "thinking_budget", "include_reasoning"))
 
 
 def write_request(request: Request, target: Target) -> Written:
@@ -24,7 +24,7 @@ def write_request(request: Request, target: Target) -> Written:
     if target.stream:
         body["stream"] = True
         if aim.quirk("stream_usage") is not False:
-            asked = request.extras.get("stream_options") if aim.own else None
+            asked = request.notes.get("stream_options") if aim.own else None
             body["stream_options"] = {**(asked if isinstance(asked, dict) else {}), "include_usage": True}
     if request.max_tokens is not None:
         body[aim.limit] = request.max_tokens
@@ -56,7 +56,7 @@ def _sampling(body: dict[str, Any], aim: Aim) -> None:
             else:
                 aim.drop(name)
     if request.logprobs and aim.strict:
-        raise aim.cannot("A request for `logprobs`", "logprobs")
+        raise aim.cannot("`logprobs`", "leave it out", "logprobs")
     if not aim.strict:
         body |= _said(logprobs=request.logprobs, top_logprobs=request.top_logprobs)
 
@@ -90,11 +90,14 @@ def _tools(body: dict[str, Any], aim: Aim) -> None:
     request = aim.request
     tools = []
     for at, tool in enumerate(request.tools):
+        aim.drop(*tool.extras.keys() - tool.value.keys() - {"type", "name"})
         if tool.kind == "web_search":
+            if not aim.searches:
+                raise aim.cannot("web search", "leave it out of `tools`", f"tools[{at}]")
             body["web_search_options"] = _search(tool, aim)
         elif tool.kind == "opaque" and tool.dialect != NAME:
             what = tool.value.get("type") or tool.name
-            raise aim.cannot(f"The tool `{what}`, which only its own provider runs,", f"tools[{at}]")
+            raise aim.cannot(f"the tool `{what}`", "leave it out of `tools`", f"tools[{at}]")
         else:
             tools.append(mark(_tool(tool), tool.cache, aim))
     if tools:
@@ -162,7 +165,7 @@ def _format(wanted: Format) -> dict[str, Any]:
 
 def _reasoning(body: dict[str, Any], aim: Aim) -> None:
     wanted = aim.request.reasoning
-    if wanted is None or (aim.own and not _ASKS_TO_THINK.isdisjoint(aim.request.extras) and _native(aim)):
+    if wanted is None or (aim.own and not _ASKS_TO_THINK.isdisjoint(aim.request.notes) and _native(aim)):
         return
     effort = _effort(wanted)
     if effort is None:
@@ -200,10 +203,12 @@ def _effort(wanted: Reasoning) -> str | None:
 
 
 def _extras(body: dict[str, Any], aim: Aim) -> None:
+    """What only this dialect knows, and what its client said in a way of its own."""
+    if not aim.own:
+        aim.drop(*aim.request.extras)
+        return
     for name, value in aim.request.extras.items():
-        if name == "stream_options":
-            continue
-        if not aim.own:
-            aim.drop(name)
-        elif _native(aim) or name not in _ASKS_TO_THINK:
-            body.setdefault(name, value)
+        body.setdefault(name, value)
+    for name in _ASKS_TO_THINK if _native(aim) else ():
+        if name in aim.request.notes:
+            body.setdefault(name, aim.request.notes[name])
