@@ -261,7 +261,7 @@ class _Forward:
             raise BadUrl("the route's address is not one that the account's keys were sealed for")
         headers = [
             ("content-type", "application/json"),
-            ("accept", "text/event-stream" if stream else "application/json"),
+            ("accept", told.accept),
             ("user-agent", "jackfield"),
             ("x-request-id", self.trip.row.request_id),
             ("via", identity.via()),

@@ -35,6 +35,7 @@ class Told(NamedTuple):
     body: bytes
     headers: tuple[tuple[str, str], ...]
     dropped: tuple[str, ...]
+    accept: str
 
 
 class Asked:
@@ -118,7 +119,7 @@ class Asked:
         if self.stream and not stream and "stream" in fields:
             fields.set("stream", b"false")
         dropped = shape(_Raw(fields), candidate.quirks) if shapes(candidate.quirks) else ()
-        return Told(fields.body(), family.headers + self.headers, dropped)
+        return Told(fields.body(), family.headers + self.headers, dropped, _accepted(family, stream))
 
     def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
         upstream = UPSTREAMS[family.dialect]
@@ -145,7 +146,8 @@ class Asked:
             body["stream_options"] = {"include_usage": True}
         dropped = shape(Members(body), candidate.quirks)
         own = self.headers if family.speaks(self.dialect) else ()
-        return Told(_encode(body), family.headers + written.headers + own, (*written.dropped, *dropped))
+        headers = family.headers + written.headers + own
+        return Told(_encode(body), headers, (*written.dropped, *dropped), _accepted(family, stream))
 
     @property
     def request(self) -> canon.Request:
@@ -207,6 +209,10 @@ class _Raw:
     def leave_out(self, name: str) -> None:
         self._edits[name] = msgspec.UNSET
         self._fields.remove(name)
+
+
+def _accepted(family: Family, stream: bool) -> str:
+    return UPSTREAMS[family.dialect].accept if stream else "application/json"
 
 
 def _model(fields: Fields) -> str:

@@ -91,7 +91,7 @@ _FAMILIES = (
     Family("sap-ai-core"),
     Family("github-copilot"),
     Family("gitlab-duo"),
-    Family("ollama-native"),
+    Family("ollama-native", "ollama_native", "api/chat"),
     Family("pollinations-simple"),
     Family("theta-on-demand"),
     Family("byteplus-image"),

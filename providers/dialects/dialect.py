@@ -97,6 +97,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     read_answer: Callable[[bytes], Answer]
     reader: Callable[[], Reader]
     splitter: Callable[[], Splitter] = sse.Splitter
+    #: What a stream is asked for as.
+    accept: str = "text/event-stream"
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,19 @@ from providers.dialects.bedrock_converse.dialect import BEDROCK_CONVERSE
 from providers.dialects.cohere_chat.dialect import COHERE_CHAT
 from providers.dialects.dialect import Client, Dialect, Upstream
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
+from providers.dialects.ollama_native.dialect import OLLAMA_NATIVE
 from providers.dialects.openai_chat.dialect import OPENAI_CHAT
 from providers.dialects.openai_responses.dialect import OPENAI_RESPONSES
 
-_DIALECTS = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GOOGLE_GENERATE, BEDROCK_CONVERSE, COHERE_CHAT)
+_DIALECTS = (
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ANTHROPIC_MESSAGES,
+    GOOGLE_GENERATE,
+    BEDROCK_CONVERSE,
+    COHERE_CHAT,
+    OLLAMA_NATIVE,
+)
 
 DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _DIALECTS}
 #: Those that clients speak, and those that upstreams do.

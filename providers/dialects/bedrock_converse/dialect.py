@@ -13,5 +13,11 @@ from providers.dialects.eventstream import Splitter
 
 BEDROCK_CONVERSE: Final = Dialect(
     name=NAME,
-    upstream=Upstream(write_request=write_request, read_answer=read_answer, reader=Reader, splitter=Splitter),
+    upstream=Upstream(
+        write_request=write_request,
+        read_answer=read_answer,
+        reader=Reader,
+        splitter=Splitter,
+        accept="application/vnd.amazon.eventstream",
+    ),
 )

@@ -1,0 +1,81 @@
+"""A signed-in person's pair of tokens: the access token as bearer, renewed with the refresh token. Pure.
+
+The stored key is the JSON document that `manage.py login` makes (`providers.credentials.device_flow`). A bare token is
+not taken: nobody knows when it ends. The document names its login, and the code says where that one's secrets go.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from providers.credentials import bearer
+from providers.credentials.device_flow import LOGINS, Login, answer_of, pair, renew
+from providers.credentials.request import CannotMint, Exchange, Grant, Signed, Unsigned, document, fits, part
+from providers.secrets import Secret
+
+#: Seconds before its end from which on a token is renewed instead of used.
+RENEW_WITHIN: Final = 120.0
+
+
+def held(plain: str) -> Grant | None:
+    """The access token that the document holds, whether or not it has ended."""
+    try:
+        parts = document(plain) or {}
+    except CannotMint:
+        return None
+    token, ends = part(parts, "access_token"), parts.get("expires_at")
+    if not fits(token) or isinstance(ends, bool) or not isinstance(ends, int | float):
+        return None
+    return Grant(Secret(token), float(ends), _api(part(parts, "resource_url")))
+
+
+def ask(plain: str) -> Exchange:
+    """What is sent for a new pair. Raises CannotMint."""
+    login, refresh = _login(plain)
+    return renew(login, refresh)
+
+
+def read(plain: str, body: bytes, now: float) -> Grant:
+    """The new token, and the document to store in place of `plain`. Raises CannotMint."""
+    login, refresh = _login(plain)
+    stored = pair(login.name, answer_of(body), now, refresh)
+    grant = held(stored.reveal())
+    if grant is None:
+        raise CannotMint("the issuer's answer cannot be stored")
+    return msgspec.structs.replace(grant, renewed=stored)
+
+
+def secrets_of(plain: str) -> tuple[Secret, ...]:
+    """What an error of the endpoint may repeat."""
+    parts = document(plain) or {}
+    return tuple(Secret(text) for name in ("refresh_token", "access_token") if (text := part(parts, name)))
+
+
+def sign(request: Unsigned, key: str) -> Signed:
+    """Add the bearer token."""
+    return bearer.sign(request, key)
+
+
+def _login(plain: str) -> tuple[Login, str]:
+    parts = document(plain)
+    login = LOGINS.get(part(parts, "login")) if parts is not None else None
+    refresh = part(parts, "refresh_token") if parts is not None else ""
+    if login is None or not login.pair or not refresh:
+        raise CannotMint("what is stored is no sign-in: .venv/bin/python manage.py login PROVIDER makes one")
+    return login, refresh
+
+
+def _api(said: str) -> str:
+    """The base URL that the issuer named, as a host or a URL; nothing unless it is plainly one."""
+    url = said if "://" in said else f"https://{said}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    if not said or not fits(said) or parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
+        return ""
+    url = url.rstrip("/")
+    return url if url.endswith("/v1") else f"{url}/v1"
