@@ -241,7 +241,7 @@ class _Forward:
         attempt.status = response.status_code
         relayed = False
         try:
-            if stream and response.status_code == 200 and "json" not in response.headers.get("content-type", ""):
+            if stream and response.status_code == 200 and not _is_whole(response.headers.get("content-type", "")):
                 outcome = await self._open_stream(candidate, lease, response, secrets)
                 relayed = isinstance(outcome, EventStream)
                 return outcome
@@ -350,6 +350,11 @@ class _Forward:
         """The model in the answer: the name that was asked for; what `auto` chose, where none was."""
         asked = self.asked.model
         return self.plan.public_name if asked in ("", AUTO) else asked
+
+
+def _is_whole(content_type: str) -> bool:
+    """Whether an answer is one JSON value, also where a stream was asked for; lines of JSON are a stream."""
+    return "json" in content_type and "ndjson" not in content_type
 
 
 def _verdict(fault: Fault, kind: Literal["next_candidate", "final"] = "next_candidate") -> Verdict:

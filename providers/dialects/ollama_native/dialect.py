@@ -13,5 +13,11 @@ from providers.dialects.ollama_native.stream import Reader
 
 OLLAMA_NATIVE: Final = Dialect(
     name=NAME,
-    upstream=Upstream(write_request=write_request, read_answer=read_answer, reader=Reader, splitter=Splitter, accept="application/x-ndjson"),
+    upstream=Upstream(
+        write_request=write_request,
+        read_answer=read_answer,
+        reader=Reader,
+        splitter=Splitter,
+        accept="application/x-ndjson",
+    ),
 )
