@@ -280,9 +280,29 @@ def test_reasoning_models_are_not_asked_what_they_refuse() -> None:
     assert set(out.body) == {"model", "messages", "seed"}
     assert out.dropped == ("temperature", "presence_penalty", "logit_bias")
     assert sent(request, "gpt-4.1")["temperature"] == 0.2
+    one_by_one = asked(tools=[{"type": "function", "function": {"name": "f"}}], parallel_tool_calls=False)
+    assert "parallel_tool_calls" not in sent(one_by_one, "o3-mini") and "parallel_tool_calls" in sent(one_by_one)
+
+
+@pytest.mark.parametrize(
+    ("members", "model", "param"),
+    [
+        ({"logprobs": True}, "gpt-5", "logprobs"),
+        ({"stop": "x"}, "o4-mini", "stop"),
+        ({"web_search_options": {}}, "gpt-4.1", "tools[0]"),
+    ],
+)
+def test_what_an_answer_would_show_to_be_missing_is_refused(members: dict[str, Any], model: str, param: str) -> None:
     with pytest.raises(Misfit) as problem:
-        sent(asked(logprobs=True), "gpt-5")
-    assert problem.value.unsupported and problem.value.param == "logprobs"
+        sent(asked(**members), model)
+    assert problem.value.unsupported and problem.value.param == param and model not in problem.value.message
+
+
+def test_a_tool_that_cannot_be_forced_is_refused() -> None:
+    search = Tool("web_search", "web_search")
+    with pytest.raises(Misfit) as problem:
+        sent(foreign(tools=(search,), tool_choice=ToolChoice("named", "web_search")))
+    assert problem.value.unsupported and problem.value.param == "tool_choice"
 
 
 def test_a_stream_is_asked_for_with_its_usage() -> None:

@@ -27,6 +27,8 @@ from providers.dialects.openai_chat.words import KIN, NAME
 #: OpenAI's own names, also as `openai/gpt-5` or in a longer id of a fine-tuned model.
 _OPENAI: Final = re.compile(r"(?:.*[/:])?(?:gpt-(?!oss)|o[134](?:$|-)|chatgpt-|codex-)")
 _NEW: Final = re.compile(r"(?:.*[/:])?(?:o[134](?:$|-)|gpt-[5-9](?:$|[.-]))")
+_O_SERIES: Final = re.compile(r"(?:.*[/:])?o[134](?:$|-)")
+_STOPLESS: Final = re.compile(r"(?:.*[/:])?(?:o3(?:$|-)|o4-mini)")
 _FIVE: Final = re.compile(r"(?:.*[/:])?gpt-5(?:$|-|\.(\d+))")
 _EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
@@ -76,6 +78,16 @@ class Aim(msgspec.Struct):
     def strict(self) -> bool:
         """OpenAI's reasoning models refuse what only others can be asked for."""
         return self.quirk("sampling") is not True and _thinks(self.target.model.lower())
+
+    @property
+    def o_series(self) -> bool:
+        """One of OpenAI's first reasoning models."""
+        return _O_SERIES.match(self.target.model.lower()) is not None
+
+    @property
+    def stopless(self) -> bool:
+        """Knows no stop sequences."""
+        return self.strict and _STOPLESS.match(self.target.model.lower()) is not None
 
     @property
     def searches(self) -> bool:

@@ -63,6 +63,8 @@ def _sampling(body: dict[str, Any], aim: Aim) -> None:
 
 def _others(body: dict[str, Any], aim: Aim) -> None:
     request = aim.request
+    if request.stop and aim.stopless:
+        raise aim.cannot("stop sequences", "leave out `stop`", "stop")
     body |= _said(seed=request.seed, n=request.n, user=request.user or None)
     body |= _said(stop=list(request.stop) or None, modalities=list(request.modalities) or None, audio=request.audio)
     for name, value in (
@@ -90,7 +92,7 @@ def _tools(body: dict[str, Any], aim: Aim) -> None:
     request = aim.request
     tools = []
     for at, tool in enumerate(request.tools):
-        aim.drop(*tool.extras.keys() - tool.value.keys() - {"type", "name"})
+        aim.drop(*sorted(tool.extras.keys() - tool.value.keys() - {"type", "name"}))
         if tool.kind == "web_search":
             if not aim.searches:
                 raise aim.cannot("web search", "leave it out of `tools`", f"tools[{at}]")
@@ -102,10 +104,19 @@ def _tools(body: dict[str, Any], aim: Aim) -> None:
             tools.append(mark(_tool(tool), tool.cache, aim))
     if tools:
         body["tools"] = tools
-        if request.parallel_tools is not None:
+        if request.parallel_tools is not None and aim.o_series:
+            aim.drop("parallel_tool_calls")  # they call one at a time, and refuse the word
+        elif request.parallel_tools is not None:
             body["parallel_tool_calls"] = request.parallel_tools
-    if request.tool_choice is not None and (tools or aim.own):
-        body["tool_choice"] = _choice(request.tool_choice, request.tools)
+    choice = request.tool_choice
+    if choice is not None and choice.mode == "named" and not aim.own and choice.name not in _callable(request):
+        raise aim.cannot(f"a demand for `{choice.name}`", "let the model choose its tool", "tool_choice")
+    if choice is not None and (tools or aim.own):
+        body["tool_choice"] = _choice(choice, request.tools)
+
+
+def _callable(request: Request) -> set[str]:
+    return {tool.name for tool in request.tools if tool.kind in ("function", "free")}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
