@@ -154,11 +154,11 @@ def test_models_are_repatched_in_bulk_after_a_preview(world: Any) -> None:
 
 
 def test_the_preview_warns_of_a_target_that_cannot_serve(world: Any) -> None:
-    one, two = world.account("one"), world.account("two", family="anthropic-messages")
+    one, two = world.account("one"), world.account("two", family="worker-fleet")
     model = world.model("m", (one, "up"))
     steps = repatch(client("operator"), [model], preview="1", account=two.pk).context["steps"]
     assert steps[0].warnings == (
-        "requests of the family anthropic-messages cannot be sent yet",
+        "requests of the family worker-fleet cannot be sent yet",
         "account two has no key",
     )
 

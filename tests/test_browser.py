@@ -184,4 +184,4 @@ def test_a_family_is_chosen_from_a_list(place: tuple[Installation, Server], brow
     follow(browser, "small")
     family = Select(browser.find_element(By.NAME, "family"))
     assert family.first_selected_option.get_attribute("value") == "openai-completions"
-    assert "cohere-chat (not served yet)" in [option.text for option in family.options]
+    assert "worker-fleet (not served yet)" in [option.text for option in family.options]
