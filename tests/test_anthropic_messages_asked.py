@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from providers.dialects.answer_tool import ANSWER_TOOL
-from providers.dialects.anthropic_messages.models import accepts
 from providers.dialects.anthropic_messages.reading import read_request
 from providers.dialects.anthropic_messages.writing import write_request
 from providers.dialects.canon import (
@@ -31,6 +30,7 @@ from providers.dialects.canon import (
     ToolChoice,
     ToolResult,
 )
+from providers.dialects.claude import accepts
 
 OWN = "anthropic_messages"
 NEW = Target(model="claude-sonnet-5")
@@ -316,6 +316,8 @@ def test_what_a_model_takes_is_told_from_its_name() -> None:
     assert accepts("claude-next").adaptive
     assert not accepts("claude-2.1").budgets
     assert accepts("anthropic.claude-v2:1") == accepts("claude-2.0")
+    assert accepts("anthropic.claude-instant-v1") == accepts("claude-instant-1")
+    assert accepts("claude-mythos-preview").forcing == "never"
     assert accepts("kimi-k2").lenient
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from providers.dialects.anthropic_messages.models import Accepts
 from providers.dialects.anthropic_messages.words import NAME
 from providers.dialects.canon import DEFAULT_MAX_TOKENS, Reasoning, Request, Target
+from providers.dialects.claude import Accepts
 from providers.dialects.reasoning import budget_of, effort_of
 
 _LEAST_BUDGET: Final = 1024
 _LEAST_TOP_P: Final = 0.95
-#: What stands in for a word a model does not know.
-_NEAREST: Final = {"minimal": "low", "xhigh": "high", "max": "high"}
 _EFFORT: Final = "reasoning_effort"
 
 
@@ -130,12 +128,9 @@ class Effort:
 
     def _word(self, word: str | None) -> str | None:
         """The model's word for an effort; a word that is none of ours goes on as it is where its client knows it."""
-        efforts = self._able.efforts
-        if word is None or word in efforts:
-            return word
-        nearest = _NEAREST.get(word)
-        if nearest in efforts:
-            return nearest
+        known = self._able.word(word) if word is not None else None
+        if word is None or known is not None:
+            return known
         if self._own and self._able.lenient:
             return word
         self._dropped[_EFFORT] = None

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from providers.dialects.answer_tool import ANSWER_TOOL
 from providers.dialects.anthropic_messages.formats import answer_tool, enforceable
-from providers.dialects.anthropic_messages.models import Accepts
 from providers.dialects.anthropic_messages.saying import mark
 from providers.dialects.anthropic_messages.words import NAME
 from providers.dialects.canon import Misfit, Request, Tool
+from providers.dialects.claude import Accepts
 
 _CHOICES: Final = {"auto": "auto", "required": "any", "none": "none", "named": "tool"}
 _NO_PARAMETERS: Final = {"type": "object", "properties": {}}

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from providers.dialects.anthropic_messages.media import media_block
-from providers.dialects.anthropic_messages.models import Accepts
 from providers.dialects.anthropic_messages.saying import citations, input_of, mark
 from providers.dialects.anthropic_messages.words import NAME, call_id
 from providers.dialects.canon import (
@@ -21,6 +20,7 @@ from providers.dialects.canon import (
     ToolCall,
     ToolResult,
 )
+from providers.dialects.claude import Accepts
 
 Block = dict[str, Any]
 Content = str | list[Block]

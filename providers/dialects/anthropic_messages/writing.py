@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from providers.dialects.anthropic_messages.effort import Effort
-from providers.dialects.anthropic_messages.models import accepts
 from providers.dialects.anthropic_messages.tools import Tools
 from providers.dialects.anthropic_messages.turns import Turns
 from providers.dialects.anthropic_messages.words import NAME
 from providers.dialects.canon import Misfit, Request, Target, Written
+from providers.dialects.claude import accepts
 
 _TIERS: Final = {"auto": "auto", "priority": "auto", "default": "standard_only"}
 _LONGEST_USER: Final = 256

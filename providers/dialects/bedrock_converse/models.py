@@ -12,15 +12,13 @@ from typing import Final
 import msgspec
 
 from providers.dialects.canon import Target
+from providers.dialects.claude import Accepts, accepts, unnamed
 
 #: The maker stands behind the region's prefix, if there is one, and at the end of an ARN.
 _VENDOR: Final = re.compile(
     r"(?:^|[./])(?P<vendor>ai21|amazon|anthropic|cohere|deepseek|google|meta|minimax|mistral|moonshot|moonshotai|nvidia"
     r"|openai|qwen|twelvelabs|writer|zai)\.(?P<model>.+)$"
 )
-_CLAUDE: Final = re.compile(r"claude-(?:(?P<name>[a-z]+)-)?(?P<major>\d{1,2})(?:-(?P<minor>\d{1,2}))?(?!\d)")
-#: Claudes that always think, whatever they are told.
-_ALWAYS: Final = ("fable", "mythos")
 #: Makers whose models take a schema for the text of their answers.
 _OPEN_WEIGHTS: Final = frozenset({"deepseek", "google", "minimax", "moonshot", "moonshotai", "nvidia", "openai"}) | {
     "mistral",
@@ -32,58 +30,51 @@ _CANNOT_FORCE: Final = frozenset({"ai21", "cohere", "deepseek", "meta", "writer"
 
 
 class Model(msgspec.Struct, frozen=True):
-    """A model by its maker and, of a Claude, its version: (4, 6) is 4.6."""
+    """A model by its maker. `claude`: what it accepts, if it is one."""
 
     vendor: str
     name: str
-    claude: tuple[int, int] = (0, 0)
+    claude: Accepts | None = None
 
     @property
     def is_claude(self) -> bool:
-        return self.vendor == "anthropic"
+        return self.claude is not None
 
     @property
     def is_nova(self) -> bool:
         return self.vendor == "amazon" and "nova" in self.name
 
     @property
-    def always_thinks(self) -> bool:
-        """It cannot be told not to think."""
-        if any(word in self.name for word in _ALWAYS):
-            return self.is_claude
-        return self.is_claude and "opus" in self.name and self.claude >= (5, 5)
-
-    @property
     def adapts(self) -> bool:
         """It thinks as much as it likes, by an effort in words instead of a budget."""
-        return self.is_claude and (self.claude >= (4, 6) or self.always_thinks)
+        return self.claude is not None and self.claude.adaptive
 
     @property
     def refuses_sampling(self) -> bool:
-        return self.is_claude and (self.claude >= (4, 7) or self.always_thinks)
+        return self.claude is not None and not self.claude.sampling
 
     @property
     def thinks_by_budget(self) -> bool:
-        return self.is_claude and (3, 7) <= self.claude < (4, 6) and not self.always_thinks
+        return self.claude is not None and self.claude.budgets and not self.claude.adaptive
 
     @property
     def takes_schema(self) -> bool:
         """The text of its answer can be held to a JSON schema, and the arguments of its tool calls too."""
-        if self.is_claude:
-            return self.claude >= (4, 5) or self.always_thinks
+        if self.claude is not None:
+            return self.claude.schemas
         return self.vendor in _OPEN_WEIGHTS and "deepseek.r1" not in f"{self.vendor}.{self.name}"
 
     @property
     def can_be_forced(self) -> bool:
         """It can be made to call some tool."""
-        if self.always_thinks and (self.claude > (5, 0) or "preview" in self.name):
-            return False
+        if self.claude is not None:
+            return self.claude.forcing != "never"
         return self.vendor not in _CANNOT_FORCE and "titan" not in self.name
 
     @property
     def thinks_when_forced(self) -> bool:
         """It may think before a call that it must make."""
-        return not self.is_claude or self.claude >= (4, 8) or self.always_thinks
+        return self.claude is None or self.claude.forcing != "unthinking"
 
     @property
     def can_be_forced_by_name(self) -> bool:
@@ -110,9 +101,6 @@ def model_of(target: Target) -> Model:
         vendor = said
     elif not match and "claude" in name:
         vendor = "anthropic"
-    return Model(vendor, rest, _version(rest))
-
-
-def _version(name: str) -> tuple[int, int]:
-    match = _CLAUDE.search(name)
-    return (int(match["major"]), int(match["minor"] or 0)) if match else (0, 0)
+    if vendor != "anthropic":
+        return Model(vendor, rest)
+    return Model(vendor, rest, accepts(rest) if "claude" in rest else unnamed())

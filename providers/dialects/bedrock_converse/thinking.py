@@ -12,13 +12,12 @@ import msgspec
 from providers.dialects.bedrock_converse.content import SIGNERS, Room
 from providers.dialects.bedrock_converse.models import Model
 from providers.dialects.canon import Reasoning, Request, Target, Thinking, ToolCall
+from providers.dialects.claude import Accepts
 from providers.dialects.reasoning import budget_of, effort_of
 
 _LEAST_BUDGET: Final = 1024
 #: Efforts where a model has fewer words than OpenAI: the nearest that costs no more.
 _THREE: Final = {"minimal": "low", "xhigh": "high", "max": "high"}
-_CLAUDE_46: Final = {"minimal": "low", "xhigh": "high"}
-_CLAUDE: Final = {"minimal": "low"}
 #: Under which name a model takes the effort in words, by its maker.
 _EFFORT_FIELDS: Final = {
     "openai": "reasoning_effort",
@@ -69,7 +68,8 @@ def _think(plan: Plan, request: Request, target: Target, room: Room, *, forced: 
     elif forced and not model.thinks_when_forced:
         _drop(effort or "medium", room)
     elif model.adapts:
-        _adapt(plan, reasoning, effort, room)
+        assert model.claude is not None
+        _adapt(plan, reasoning, effort, model.claude, room)
     elif model.thinks_by_budget:
         _budget(plan, request, effort, room)
     elif model.is_nova and "nova-2" in model.name:
@@ -94,22 +94,33 @@ def _drop(effort: str | None, room: Room) -> None:
         room.drop(_NAME)
 
 
-def _adapt(plan: Plan, reasoning: Reasoning, effort: str | None, room: Room) -> None:
-    model = room.model
+def _adapt(plan: Plan, reasoning: Reasoning, effort: str | None, claude: Accepts, room: Room) -> None:
     if effort == "none":
-        if model.always_thinks:
-            room.drop(_NAME)
-        elif model.claude >= (5, 0):
-            # Those before it do not think unless they are told to, and some refuse to be told not to.
-            plan.fields["thinking"] = {"type": "disabled"}
+        _calm(plan, claude, room)
         return
     thinking: dict[str, Any] = {"type": "adaptive"}
     if reasoning.show is not None:
         thinking["display"] = "summarized" if reasoning.show else "omitted"
     plan.fields["thinking"] = thinking
     if effort is not None:
-        words = _CLAUDE_46 if model.claude == (4, 6) else _CLAUDE
-        plan.effort = words.get(effort, effort)
+        word = claude.word(effort)
+        if word is None:
+            room.drop(_NAME)
+        plan.effort = word or ""
+
+
+def _calm(plan: Plan, claude: Accepts, room: Room) -> None:
+    """Not to think, or as little as can be. Those that do not think unless they are told to are told nothing: some
+    refuse to be told not to.
+    """
+    if not claude.thinks:
+        return
+    if claude.off:
+        plan.fields["thinking"] = {"type": claude.off}
+    else:
+        room.drop(_NAME)
+    if claude.off != "disabled":
+        plan.effort = "low"
 
 
 def _budget(plan: Plan, request: Request, effort: str | None, room: Room) -> None:
@@ -170,7 +181,7 @@ def _sample(plan: Plan, request: Request, room: Room) -> None:
     if model.refuses_sampling or plan.hardest or (plan.budgeted and top_p is not None and top_p < 0.95):
         _drop_given(top_p, "top_p", room)
         top_p = None
-    if temperature is not None and top_p is not None and model.is_claude and model.claude >= (4, 1):
+    if temperature is not None and top_p is not None and model.claude is not None and not model.claude.both:
         room.drop("top_p")
         top_p = None
     if temperature is not None:

@@ -1,7 +1,7 @@
-"""What each generation of Claude accepts, told from the model's name. Pure.
+"""What each generation of Claude accepts, told from the model's name, whichever API it is asked through. Pure.
 
 Anthropic removes parameters as generations go by, and refuses a request that still names one. A model that is no
-Claude (others serve this API too) is taken to accept what the API had before that.
+Claude (others serve Anthropic's API too) is taken to accept what the API had before that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-_OLD: Final = re.compile(r"claude-(?:instant-|v)?(\d)(?:[-.](\d))?(?!\d)")
+_OLD: Final = re.compile(r"claude-(?:instant-)?v?(\d)(?:[-.](\d))?(?!\d)")
 _NEW: Final = re.compile(r"claude-(opus|sonnet|haiku|fable|mythos)-(\d{1,2})(?!\d)(?:[-.](\d{1,2})(?!\d))?")
 
 _CLASSIC: Final = (3, 7)
@@ -19,6 +19,8 @@ _LATEST: Final = (99, 0)
 _NONE: Final = (0, 0)
 #: Lines whose models cannot be asked not to think.
 _ALWAYS: Final = ("fable", "mythos")
+#: What stands in for an effort that a model has no word for.
+_NEAREST: Final = {"minimal": "low", "xhigh": "high", "max": "high"}
 
 
 class Accepts(msgspec.Struct, frozen=True):
@@ -31,6 +33,8 @@ class Accepts(msgspec.Struct, frozen=True):
     efforts: tuple[str, ...] = ()
     #: It thinks where the request does not say.
     thinks: bool = False
+    #: It cannot be asked not to think at all.
+    always: bool = False
     #: How to ask it not to think: "disabled", "between_tools" (as near as it comes), or empty if that cannot be asked.
     off: str = "disabled"
     #: temperature, top_p and top_k
@@ -46,25 +50,43 @@ class Accepts(msgspec.Struct, frozen=True):
     #: No Claude: takes thoughts that nobody signed, and whatever else its client knows it to take.
     lenient: bool = False
 
+    def word(self, effort: str) -> str | None:
+        """The model's word for an effort; None if it has none."""
+        if effort in self.efforts:
+            return effort
+        nearest = _NEAREST.get(effort)
+        return nearest if nearest in self.efforts else None
+
 
 def accepts(model: str) -> Accepts:
     """What the model of this name accepts."""
     line, version = _read(model.lower())
     if version == _NONE:
         return Accepts(lenient=True)
+    return _accepts(line, version, preview="preview" in model.lower())
+
+
+def unnamed() -> Accepts:
+    """What a Claude is safely asked whose name says nothing of it: what all of them have taken."""
+    return Accepts(budgets=False, both=False)
+
+
+def _accepts(line: str, version: tuple[int, int], *, preview: bool) -> Accepts:
     if version < (4, 0):
         return Accepts(budgets=version >= _CLASSIC)
     modern = version >= (4, 7)
     always = version >= (5, 0) and (line in _ALWAYS or (line == "opus" and version >= (5, 5)))
+    unforced = always and (version > (5, 0) or preview)
     return Accepts(
         budgets=not modern,
         adaptive=version >= (4, 6),
         efforts=_efforts(line, version),
         thinks=version >= (5, 0),
+        always=always,
         off="" if always else "between_tools" if line == "sonnet" and version >= (5, 5) else "disabled",
         sampling=not modern,
         both=version < (4, 1),
-        forcing="never" if always and version > (5, 0) else "always" if version >= (4, 8) else "unthinking",
+        forcing="never" if unforced else "always" if version >= (4, 8) else "unthinking",
         schemas=version >= (4, 5),
         system_turns=version >= (4, 8),
     )
