@@ -16,21 +16,16 @@ Quirks this dialect knows, each of a route or a provider:
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
 
+from providers.dialects import openai_models
 from providers.dialects.canon import Misfit, Request, Target
 from providers.dialects.openai_chat.words import KIN, NAME
 
-#: OpenAI's own names, also as `openai/gpt-5` or in a longer id of a fine-tuned model.
-_OPENAI: Final = re.compile(r"(?:.*[/:])?(?:gpt-(?!oss)|o[134](?:$|-)|chatgpt-|codex-)")
-_NEW: Final = re.compile(r"(?:.*[/:])?(?:o[134](?:$|-)|gpt-[5-9](?:$|[.-]))")
-_O_SERIES: Final = re.compile(r"(?:.*[/:])?o[134](?:$|-)")
-_STOPLESS: Final = re.compile(r"(?:.*[/:])?(?:o3(?:$|-)|o4-mini)")
-_FIVE: Final = re.compile(r"(?:.*[/:])?gpt-5(?:$|-|\.(\d+))")
-_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+#: The efforts that all who copied OpenAI's API know.
+_COPIED: Final = ("none", "minimal", *openai_models.USUAL)
 
 
 class Aim(msgspec.Struct):
@@ -66,7 +61,7 @@ class Aim(msgspec.Struct):
     @property
     def openai(self) -> bool:
         """The model is OpenAI's, by its name."""
-        return _OPENAI.match(self.target.model.lower()) is not None
+        return openai_models.is_own(self.target.model)
 
     @property
     def cache_marks(self) -> str:
@@ -77,17 +72,17 @@ class Aim(msgspec.Struct):
     @property
     def strict(self) -> bool:
         """OpenAI's reasoning models refuse what only others can be asked for."""
-        return self.quirk("sampling") is not True and _thinks(self.target.model.lower())
+        return self.quirk("sampling") is not True and openai_models.thinks(self.target.model)
 
     @property
     def o_series(self) -> bool:
         """One of OpenAI's first reasoning models."""
-        return _O_SERIES.match(self.target.model.lower()) is not None
+        return openai_models.is_o_series(self.target.model)
 
     @property
     def stopless(self) -> bool:
         """Knows no stop sequences."""
-        return self.strict and _STOPLESS.match(self.target.model.lower()) is not None
+        return self.strict and openai_models.knows_no_stops(self.target.model)
 
     @property
     def searches(self) -> bool:
@@ -106,41 +101,18 @@ class Aim(msgspec.Struct):
         named = self.quirk("max_tokens_field")
         if isinstance(named, str) and named:
             return named
-        new = self.target.reasons is True or _NEW.match(self.target.model.lower()) is not None
+        new = self.target.reasons is True or openai_models.is_new(self.target.model)
         return "max_completion_tokens" if new else "max_tokens"
 
     def effort(self, wanted: str) -> str:
         """The nearest effort that the model knows; the word as it is where nobody knows."""
         named = self.quirk("efforts")
-        known = tuple(named) if isinstance(named, list | tuple) else _efforts(self.target.model.lower(), self.kin)
-        if wanted in known or wanted not in _EFFORTS or not known:
-            return wanted
-        rank = _EFFORTS.index(wanted)
-        ranked = [word for word in known if word in _EFFORTS]
-        return min(ranked, key=lambda word: abs(_EFFORTS.index(word) - rank)) if ranked else wanted
+        if isinstance(named, list | tuple):
+            return openai_models.nearest(wanted, tuple(named))
+        known = openai_models.efforts(self.target.model)
+        return openai_models.nearest(wanted, known or (() if self.kin else _COPIED))
 
     @staticmethod
     def cannot(what: str, advice: str, param: str) -> Misfit:
         """What would change the answer if it were left out."""
         return Misfit(f"This model's provider does not take {what}: {advice}.", param, unsupported=True)
-
-
-def _thinks(model: str) -> bool:
-    """Whether it is one of OpenAI's reasoning models, by its name."""
-    return _NEW.match(model) is not None and "chat" not in model
-
-
-def _efforts(model: str, kin: bool) -> tuple[str, ...]:
-    """The efforts that OpenAI's models know; of others, those that all who copied it know."""
-    usual = ("low", "medium", "high")
-    five = _FIVE.match(model)
-    if five is not None:
-        minor = int(five[1] or 0)
-        more = ("xhigh",) if minor > 1 or "max" in model else ()
-        if "-pro" in model:
-            return ("medium", "high", *more) if minor else ("high",)
-        least = "none" if minor else "minimal"
-        return (*usual, *more) if "codex" in model else (least, *usual, *more)
-    if "gpt-oss" in model or (_thinks(model) and "gpt" not in model):
-        return usual
-    return () if kin else ("none", "minimal", *usual)
