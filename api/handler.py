@@ -26,7 +26,7 @@ from django.urls import ResolverMatch, get_resolver
 from api import health, identity, journal
 from api.answer import Answer, EventStream
 from api.errors import ApiError, Fault
-from api.refusals import refusal
+from api.refusals import dialect_of, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -128,10 +128,10 @@ class DataHandler(ASGIHandler):
             match = self._resolve(scope["path"])
             request = DataRequest(scope, self._empty)
         except ApiError as error:
-            await self._send(refusal(error), send)
+            await self._send(refusal(error, path=scope["path"]), send)
             return
         except UnicodeDecodeError:
-            await self._send(refusal(ApiError(Fault.BAD_HTTP)), send)
+            await self._send(refusal(ApiError(Fault.BAD_HTTP), path=scope["path"]), send)
             return
         request.resolver_match = match
         request.jackfield_receive = receive  # type: ignore[attr-defined]  # of our own
@@ -141,11 +141,11 @@ class DataHandler(ASGIHandler):
             if not health.stopping:
                 raise
             # The grace is over. A client that is still there is told; to one that left, sending does nothing.
-            response = refusal(ApiError(Fault.STOPPING), getattr(request, "jackfield_request_id", ""))
+            response = refusal(ApiError(Fault.STOPPING), getattr(request, "jackfield_request_id", ""), request.path)
         except Exception:  # the one boundary: docs/decisions/one-boundary.md
             logger.exception("a request of %s failed", match.route)
-            response = refusal(ApiError(Fault.INTERNAL), getattr(request, "jackfield_request_id", ""))
-        await self._send(response, send)
+            response = refusal(ApiError(Fault.INTERNAL), getattr(request, "jackfield_request_id", ""), request.path)
+        await self._send(response, send, request.path)
 
     def _resolve(self, path: str) -> ResolverMatch:
         match = self._fixed.get(path)
@@ -169,7 +169,7 @@ class DataHandler(ASGIHandler):
                 return allowed
         return False
 
-    async def _send(self, response: HttpResponseBase, send: Send) -> None:
+    async def _send(self, response: HttpResponseBase, send: Send, path: str = "") -> None:
         if isinstance(response, Answer):
             content = response.body
             headers = [*response.pairs, (b"content-length", b"%d" % len(content))]
@@ -187,7 +187,7 @@ class DataHandler(ASGIHandler):
             except asyncio.CancelledError:
                 if not health.stopping:
                     raise
-                last = ApiError(Fault.STOPPING).event()
+                last = ApiError(Fault.STOPPING).event(dialect_of(path))
             await send({"type": "http.response.body", "body": last})
             return
         content = response.content  # type: ignore[attr-defined]  # any other is whole

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api import health
 from api.errors import ApiError, Fault
-from api.refusals import told
+from api.refusals import dialect_of, told
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 #: Headers that may come once only.
@@ -74,6 +74,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._plain_head = b""
         #: What still comes is dropped: the connection is about to be closed.
         self._deaf = False
+        self.url = b""  # of the request whose head is being read
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
@@ -255,7 +256,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._deaf = True
         if self.cycle is None or self.cycle.response_complete:
-            body = error.body()
+            body = error.body(dialect_of(self.url.partition(b"?")[0].decode("latin-1")))
             headers = b"".join(b"%s: %s\r\n" % pair for pair in told(error))
             self.transport.write(
                 b"%s%scontent-length: %d\r\nconnection: close\r\n\r\n%s"

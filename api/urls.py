@@ -4,10 +4,11 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from api.health import Healthz, Metrics, Readyz
 from api.listing import Model, Models
-from api.views import ChatCompletions, GenerateContent, Messages, NotFound, Responses
+from api.views import ChatCompletions, Completions, GenerateContent, Messages, NotFound, Responses
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),
+    path("v1/completions", Completions.as_view(), name="completions"),
     path("v1/responses", Responses.as_view(), name="responses"),
     path("v1/messages", Messages.as_view(), name="messages"),
     re_path(

@@ -23,6 +23,7 @@ from api.auth import Caller, HasProject, ProjectToken
 from api.body import read_json
 from api.errors import ApiError, Fault
 from api.lanes import Asked
+from api.refusals import dialect_of
 from api.trip import Trip
 from providers.families import OPENAI_CHAT
 from routing.store import store
@@ -121,7 +122,7 @@ class DataView(APIView):
         return self._answer_error
 
     def _answer_error(self, problem: APIException, context: dict[str, Any]) -> HttpResponse:
-        """Every error in OpenAI's envelope, with what every answer says about itself."""
+        """Every error in the client's dialect, with what every answer says about itself."""
         error = problem if isinstance(problem, ApiError) else _translated(problem)
         self.trip.fail(error)
         pairs = [JSON, *self.trip.headers(), (b"x-jackfield-error", error.fault.code.encode())]
@@ -148,6 +149,13 @@ class ChatCompletions(Conversation):
     """POST /v1/chat/completions."""
 
     endpoint = "chat/completions"
+
+
+class Completions(Conversation):
+    """POST /v1/completions: one prompt, asked of any model as a chat of one message."""
+
+    endpoint = "completions"
+    dialect = "openai_completions"
 
 
 class Responses(Conversation):
@@ -185,7 +193,11 @@ class GenerateContent(Conversation):
 
 
 class NotFound(DataView):
-    """Any other path below /v1: the same refusal for all, after the same authentication."""
+    """Any other path below /v1: the same refusal for all, after the same authentication, in the path's dialect."""
+
+    async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # async
+        self.dialect = dialect_of(request.path)  # type: ignore[misc]  # this view's is not of its class
+        return await super().dispatch(request, *args, **kwargs)
 
     async def get(self, request: Request, rest: str = "") -> HttpResponse:
         raise ApiError(Fault.PATH_NOT_FOUND)

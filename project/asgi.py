@@ -60,7 +60,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif settings.PLANE != "data":
         await _control(scope, receive, send)
         return
-    await _refuse(ApiError(Fault.PATH_NOT_FOUND), send)
+    await _refuse(ApiError(Fault.PATH_NOT_FOUND), scope, send)
 
 
 async def _control(scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,11 +72,11 @@ async def _control(scope: Scope, receive: Receive, send: Send) -> None:
             refuse_larger(int(length), limit)
         await control_plane(scope, limited(receive, limit), send)
     except ApiError as error:
-        await _refuse(error, send)
+        await _refuse(error, scope, send)
 
 
-async def _refuse(error: ApiError, send: Send) -> None:
-    answer = refusal(error)
+async def _refuse(error: ApiError, scope: Scope, send: Send) -> None:
+    answer = refusal(error, path=scope["path"])
     headers = [*answer.pairs, (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

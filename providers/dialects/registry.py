@@ -10,6 +10,8 @@ from providers.dialects.cohere_chat.dialect import COHERE_CHAT
 from providers.dialects.dialect import Client, Dialect, Upstream
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
 from providers.dialects.ollama_native.dialect import OLLAMA_NATIVE
+from providers.dialects.openai_chat.completions import NAME as LEGACY
+from providers.dialects.openai_chat.completions import OPENAI_COMPLETIONS_LEGACY
 from providers.dialects.openai_chat.dialect import OPENAI_CHAT
 from providers.dialects.openai_responses.dialect import OPENAI_RESPONSES
 
@@ -27,7 +29,7 @@ DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _DIA
 #: Those that clients speak, and those that upstreams do.
 CLIENTS: Final[dict[str, Client]] = {
     name: dialect.client for name, dialect in DIALECTS.items() if dialect.client is not None
-}
+} | {LEGACY: OPENAI_COMPLETIONS_LEGACY}  # a second way in to the chat of OpenAI's package
 UPSTREAMS: Final[dict[str, Upstream]] = {
     name: dialect.upstream for name, dialect in DIALECTS.items() if dialect.upstream is not None
 }
