@@ -11,26 +11,28 @@ A next candidate is asked only while nothing has reached the client. All attempt
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import httpx
+import msgspec
 from django.conf import settings
 from django.http import HttpResponseBase
 
 from api import identity
 from api.answer import JSON, Answer, EventStream
-from api.errors import BY_CODE, ApiError, Fault
+from api.errors import ApiError, Fault
+from api.failing import error_of, is_whole, verdict_of
 from api.lanes import Asked
 from api.leasing import keys_for, no_key, why_unavailable
 from api.naming import plan_for
-from api.relay import CLOCKS_DIFFER, Broken, Pump, read_some
+from api.relay import CLOCKS_DIFFER, Broken, Pump
 from api.trip import Trip
 from api.usage import Attempt, Outcome, microseconds
+from api.waiting import read_whole, settled
 from keys.minted import NoToken, minted
 from keys.pool import Lease, pool
 from keys.sealing import Unsealable
@@ -38,21 +40,19 @@ from providers import transport
 from providers.credentials import CannotSign, Unsigned, sign
 from providers.dialects.canon import BadAnswer
 from providers.dialects.jsonio import BadBody
+from providers.dialects.registry import UPSTREAMS
 from providers.dialects.sse import EventTooLong
 from providers.dialects.usage import Usage
 from providers.exchange import Call, CallClock, Outgoing
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url, variables_of
+from providers.quirks import as_signed
 from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
 from routing.latency import latencies
 from routing.resolve import AUTO, Candidate, Plan
 
 MOST_CANDIDATES: Final = 3
-#: Bytes of an error's body that are read; those of an answer are the transport's to limit.
-MOST_ERROR: Final = 1024 * 1024
-
-_STATUS_FAULTS: Final = {429: Fault.RATE_LIMITED, 401: Fault.UPSTREAM_AUTH, 503: Fault.UPSTREAM_OVERLOADED}
 
 
 async def chat(trip: Trip, asked: Asked) -> HttpResponseBase:
@@ -181,7 +181,7 @@ class _Forward:
         row.upstream_model, row.served_model = candidate.upstream_model, candidate.public_name
         row.key_fingerprint = lease.key.fingerprint if lease is not None else ""
         trip.facts = candidate.facts
-        stream = self.asked.stream and provider.streaming
+        stream = (self.asked.stream or FAMILIES[candidate.family].streams_only) and provider.streaming
         clock = CallClock()
         try:
             request = self._encode(candidate, lease, stream, clock)
@@ -204,7 +204,7 @@ class _Forward:
         attempt.us = microseconds(start)
         if isinstance(outcome, Verdict):
             attempt.verdict = outcome.code
-            self.error = _error_of(outcome, candidate, self.asked.dialect)
+            self.error = error_of(outcome, candidate, self.asked.dialect)
             self.error.final = outcome.kind == "final"
             return outcome
         to_first_byte = (row.first_byte_us or 0) - microseconds(trip.arrived, start)
@@ -222,14 +222,14 @@ class _Forward:
             async with asyncio.timeout_at(self.due):
                 return await self._exchange(request, candidate, lease, stream, attempt)
         except TimeoutError:
-            return _verdict(Fault.TOTAL_TIMEOUT, "final")
+            return verdict_of(Fault.TOTAL_TIMEOUT, "final")
         except Broken as problem:
-            return _verdict(problem.fault)
+            return verdict_of(problem.fault)
         except EventTooLong:
-            return _verdict(Fault.ANSWER_TOO_LARGE)
+            return verdict_of(Fault.ANSWER_TOO_LARGE)
         except httpx.HTTPError as problem:
             if asyncio.get_running_loop().time() >= self.due - CLOCKS_DIFFER:
-                return _verdict(Fault.TOTAL_TIMEOUT, "final")
+                return verdict_of(Fault.TOTAL_TIMEOUT, "final")
             return of_exception(problem)
 
     async def _exchange(
@@ -241,11 +241,12 @@ class _Forward:
         attempt.status = response.status_code
         relayed = False
         try:
-            if stream and response.status_code == 200 and not _is_whole(response.headers.get("content-type", "")):
+            streamed = stream and response.status_code == 200 and not is_whole(response.headers.get("content-type", ""))
+            if streamed and self.asked.stream:
                 outcome = await self._open_stream(candidate, lease, response, secrets)
                 relayed = isinstance(outcome, EventStream)
                 return outcome
-            return await self._read_answer(candidate, response, secrets)
+            return await self._read_answer(candidate, request, response, secrets, streamed=streamed)
         finally:
             if not relayed:
                 await response.aclose()
@@ -255,7 +256,7 @@ class _Forward:
         account, provider = candidate.account, candidate.provider
         model = candidate.upstream_model.removeprefix(candidate.quirks.get("strip_model_prefix") or "")
         told = self.asked.told(candidate, model, stream)
-        self.trip.dropped = told.dropped if stream is self.asked.stream else ("stream", *told.dropped)
+        self.trip.dropped = ("stream", *told.dropped) if self.asked.stream and not stream else told.dropped
         url = call_url(self._base(candidate, lease), candidate.family, model, stream)
         if lease is not None and not lease.may_go(url):
             raise BadUrl("the route's address is not one that the account's keys were sealed for")
@@ -268,9 +269,13 @@ class _Forward:
             *told.headers,
             *(lease.headers if lease is not None else ()),
         ]
-        unsigned = Unsigned(provider, "POST", url, headers, told.body, self._variables(candidate, lease))
+        signed_as = as_signed(provider, candidate.quirks)
+        unsigned = Unsigned(signed_as, "POST", url, headers, told.body, self._variables(candidate, lease))
         url, headers = sign(unsigned, lease.secret if lease is not None else None)
-        call = Call(account.private_network, account.timeouts, clock)
+        timeouts, ponders = account.timeouts, FAMILIES[candidate.family].ponders
+        if timeouts.first_byte < ponders:
+            timeouts = msgspec.structs.replace(timeouts, first_byte=ponders)
+        call = Call(account.private_network, timeouts, clock)
         return Outgoing("POST", url, headers, told.body, call)
 
     def _variables(self, candidate: Candidate, lease: Lease | None) -> Mapping[str, str]:
@@ -301,22 +306,33 @@ class _Forward:
         return url
 
     async def _read_answer(
-        self, candidate: Candidate, response: httpx.Response, secrets: tuple[Secret, ...]
+        self,
+        candidate: Candidate,
+        request: Outgoing,
+        response: httpx.Response,
+        secrets: tuple[Secret, ...],
+        *,
+        streamed: bool,
     ) -> HttpResponseBase | Verdict:
         """A whole answer: judged, spliced, ready to be journalled and sent."""
         trip = self.trip
-        row = trip.row
-        row.first_byte_us = microseconds(trip.arrived)
-        status = response.status_code
-        body = await response.aread() if status < 300 else await read_some(response, MOST_ERROR)
+        trip.row.first_byte_us = microseconds(trip.arrived)
+        status, body = response.status_code, await read_whole(response)
+        upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
+        if upstream.again is not None and status < 300:
+            status, body = await settled(request, status, body, upstream)
         verdict = judge(status, response.headers, body, secrets)
         if verdict.kind != "deliver":
             return verdict
         try:
-            body, self.usage = self.asked.answer(body, candidate, self._public_name())
-        except (BadBody, BadAnswer):
+            body, self.usage = self.asked.answer(body, candidate, self._public_name(), streamed=streamed)
+        except BadBody:
             raise Broken(Fault.BAD_ANSWER) from None
-        return Answer(body, [JSON, *trip.headers()], status)
+        except BadAnswer as problem:
+            if problem.error is None:
+                raise Broken(Fault.BAD_ANSWER) from None
+            return judge_event(msgspec.json.encode(problem.error), response.headers, secrets)
+        return Answer(body, [JSON, *trip.headers()], 200)
 
     async def _open_stream(
         self, candidate: Candidate, lease: Lease | None, response: httpx.Response, secrets: tuple[Secret, ...]
@@ -350,32 +366,3 @@ class _Forward:
         """The model in the answer: the name that was asked for; what `auto` chose, where none was."""
         asked = self.asked.model
         return self.plan.public_name if asked in ("", AUTO) else asked
-
-
-def _is_whole(content_type: str) -> bool:
-    """Whether an answer is one JSON value, also where a stream was asked for; lines of JSON are a stream."""
-    return "json" in content_type and "ndjson" not in content_type
-
-
-def _verdict(fault: Fault, kind: Literal["next_candidate", "final"] = "next_candidate") -> Verdict:
-    return Verdict(kind, fault.code, fault.status, fault.value.text)
-
-
-def _error_of(verdict: Verdict, candidate: Candidate, dialect: str) -> ApiError:
-    """What the client gets if this was the last attempt. The upstream's own words for its kind of error are passed on
-    to a client of the same dialect only.
-
-    Where an upstream refused our key or does not know the model we asked for, its own words read as if the caller's
-    token or model name were wrong: a sentence says whose they are.
-    """
-    message, account = verdict.message, candidate.account.name
-    if verdict.status in (401, 402, 403, 404) and verdict.error is not None:
-        message += f" (said by the upstream of account '{account}' of its key or model there; your token is fine)"
-    elif verdict.code == "egress_refused":
-        message += f" Account '{account}' may not reach private addresses, plain HTTP or ports other than 443."
-    fault = BY_CODE.get(verdict.code) or _STATUS_FAULTS.get(verdict.status, Fault.UPSTREAM_ERROR)
-    headers: dict[str, str] = {}
-    if verdict.retry_after is not None:
-        headers["retry-after"] = str(math.ceil(verdict.retry_after))
-    error = verdict.error if FAMILIES[candidate.family].speaks(dialect) else None
-    return ApiError(fault, message, status=verdict.status, headers=headers, error=error)

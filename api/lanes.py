@@ -18,7 +18,7 @@ from providers.dialects.canon import Misfit, Target
 from providers.dialects.dialect import Splitter, Tap
 from providers.dialects.jsonio import BadBody, Fields, quote, read_object
 from providers.dialects.registry import CLIENTS, UPSTREAMS
-from providers.dialects.streams import Translation
+from providers.dialects.streams import Translation, gathered
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
 from providers.quirks import Members, changes_meaning, meant, shape, shapes
@@ -99,7 +99,8 @@ class Asked:
 
     def _goes_through(self, candidate: Candidate) -> bool:
         """Whether this candidate gets the client's own bytes, and the client its."""
-        return FAMILIES[candidate.family].speaks(self.dialect) and not changes_meaning(candidate.quirks)
+        family = FAMILIES[candidate.family]
+        return family.speaks(self.dialect) and not family.fitted and not changes_meaning(candidate.quirks)
 
     def _relayed(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
         """The client's bytes with the model, and what streaming and the host need, replaced."""
@@ -163,11 +164,17 @@ class Asked:
 
     # --- to the client ----------------------------------------------------------------------------------------------
 
-    def answer(self, body: bytes, candidate: Candidate, public: str) -> tuple[bytes, Usage | None]:
-        """A whole answer under the public model's name, and its usage. Raises BadBody or BadAnswer."""
+    def answer(
+        self, body: bytes, candidate: Candidate, public: str, *, streamed: bool = False
+    ) -> tuple[bytes, Usage | None]:
+        """A whole answer under the public model's name, and its usage. Raises BadBody or BadAnswer.
+
+        `streamed`: the body is a stream, of an upstream that gives nothing else.
+        """
         if self._goes_through(candidate):
             return self.client.splice(body, public)
-        answer = UPSTREAMS[FAMILIES[candidate.family].dialect].read_answer(body)
+        upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
+        answer = gathered(body, upstream.reader(), upstream.splitter()) if streamed else upstream.read_answer(body)
         return self.client.write_answer(answer, public, self.request), answer.usage
 
     def tap(self, candidate: Candidate, public: str) -> Tap:

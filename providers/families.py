@@ -25,6 +25,12 @@ class Family(msgspec.Struct, frozen=True):
     body: tuple[tuple[str, str], ...] = ()
     #: Whether the model is said in the body; it is not where the URL says it.
     model_in_body: bool = True
+    #: It answers with streams alone: who wants a whole answer gets one put together.
+    streams_only: bool = False
+    #: It takes less than its dialect: requests in that dialect are written anew too.
+    fitted: bool = False
+    #: Seconds that it may be silent before it answers, however short the account's patience is otherwise.
+    ponders: float = 0.0
 
     def speaks(self, dialect: str) -> bool:
         """Whether a request in this dialect goes to an upstream of this family as it is."""
@@ -44,6 +50,8 @@ _RESPONSES: Final = "openai_responses"
 _ANTHROPIC: Final = "anthropic_messages"
 _GOOGLE: Final = "google_generate"
 _BEDROCK: Final = "bedrock_converse"
+#: The backend of ChatGPT knows its callers by these, beside the account that comes with the token.
+_CODEX_HEADERS: Final = (("openai-beta", "responses=experimental"), ("originator", "jackfield"))
 
 _FAMILIES = (
     Family(OPENAI_COMPLETIONS, OPENAI_CHAT, "chat/completions"),
@@ -83,13 +91,26 @@ _FAMILIES = (
         model_in_body=False,
     ),
     Family("cohere-chat", "cohere_chat", "chat"),
-    Family("openai-codex-responses", path="codex/responses"),
+    Family(
+        "openai-codex-responses",
+        _RESPONSES,
+        "codex/responses",
+        headers=_CODEX_HEADERS,
+        streams_only=True,
+        fitted=True,
+    ),
     Family("google-vertex-image"),
     Family("google-vertex-video"),
     Family("google-cloud-code-assist"),
     Family("azure-image"),
-    Family("sap-ai-core"),
-    Family("github-copilot"),
+    # A deployment serves one model; its id is what a route calls the model. The base URL may name another api-version.
+    Family(
+        "sap-ai-core",
+        OPENAI_CHAT,
+        "v2/inference/deployments/{model}/chat/completions?api-version=2024-12-01-preview",
+        model_in_body=False,
+    ),
+    Family("github-copilot", OPENAI_CHAT, "chat/completions"),
     Family("gitlab-duo"),
     Family("ollama-native", "ollama_native", "api/chat"),
     Family("pollinations-simple"),
@@ -101,12 +122,19 @@ _FAMILIES = (
 FAMILIES: Final[dict[str, Family]] = {family.name: family for family in _FAMILIES}
 
 
+def of_model(by_prefix: object, model: str) -> str:
+    """The family that a provider serves this model with, by the longest beginning of its id that is listed (C-32)."""
+    found = by_prefix if isinstance(by_prefix, dict) else {}
+    longest = max((prefix for prefix in found if model.startswith(prefix)), key=len, default="")
+    return str(found[longest]) if longest else ""
+
+
 def choose(dialect: str, default: str, offered: dict[str, str], asked: str = "") -> str:
     """The family that serves a request in `dialect`.
 
-    `asked` is what the route or account fixes and always wins. Otherwise the provider's `default` when it speaks the
-    dialect, else the first of the families it also offers (`offered`: family -> base URL) that does, else `default`,
-    else the first that requests can be translated for.
+    `asked` is what the route, the account or the model fixes and always wins. Otherwise the provider's `default` when
+    it speaks the dialect, else the first of the families it also offers (`offered`: family -> base URL) that does, else
+    `default`, else the first that requests can be translated for.
     """
     if asked:
         return asked

@@ -24,6 +24,9 @@ _BARE_HOSTS: Final = {
     ("api.cohere.com", "cohere-chat"): "/v2",
     ("generativelanguage.googleapis.com", "google-generative-ai"): "/v1beta",
 }
+_AZURE_HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_DEPLOYMENT: Final = re.compile(r"/deployments/[^/]+")
+_API_VERSION: Final = re.compile(r"api-version=[^&]*")
 _VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~\-]*\Z")
 
 
@@ -127,6 +130,8 @@ def base_url(
     template = account.base_url or provider.families.get(family) or provider.base_url
     if not template:
         raise UnfilledVariable("base_url")
+    if account.base_url and family == "azure-openai":
+        template = _whole_azure(template, {**account.variables, **key_set_vars})
     if "{" not in template:
         return _normal(template)
     values = variables_of(provider, account, key_set_vars)
@@ -138,6 +143,27 @@ def base_url(
     if "deployment" not in values:
         template = template.replace("{deployment}", MODEL)
     return _normal(fill(template.replace(MODEL, _MARK), values)).replace(_MARK, MODEL)
+
+
+def _whole_azure(url: str, said: Mapping[str, str]) -> str:
+    """What an account wrote of its place at Azure, made whole (C-22): the deployment and api-version that are said as
+    variables come before those in the URL, which come before the model's name and the default.
+
+    Hosts that are not Azure's own have their own rules, and `/openai/v1` has neither.
+    """
+    parts = urlsplit(url)
+    if not parts.netloc.lower().endswith(_AZURE_HOSTS) or "/openai/v1" in parts.path:
+        return url
+    path, query = parts.path.rstrip("/"), parts.query
+    if "/deployments/" not in path:
+        path = f"{path.removesuffix('/openai')}/openai/deployments/{{deployment}}"
+    elif said.get("deployment"):
+        path = _DEPLOYMENT.sub("/deployments/{deployment}", path)
+    if "api-version=" not in query:
+        query = "&".join(filter(None, (query, "api-version={api_version}")))
+    elif said.get("api_version"):
+        query = _API_VERSION.sub("api-version={api_version}", query)
+    return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -167,7 +193,14 @@ def call_url(base: str, family: str, model: str, stream: bool = False) -> str:
     if not path:
         path = _BARE_HOSTS.get((parts.hostname or "", family), "")
     path = _joined(path, tail).replace(MODEL, quote(model, safe="@"))
-    return urlunsplit((parts.scheme, parts.netloc, path, "&".join(filter(None, (parts.query, query))), ""))
+    return urlunsplit((parts.scheme, parts.netloc, path, _asked(parts.query, query), ""))
+
+
+def _asked(query: str, more: str) -> str:
+    """A query string with what a family adds to it, unless it says that itself."""
+    said = {pair.partition("=")[0] for pair in query.split("&")}
+    added = [pair for pair in more.split("&") if pair.partition("=")[0] not in said]
+    return "&".join(filter(None, (query, *added)))
 
 
 def _joined(path: str, tail: str) -> str:

@@ -13,7 +13,14 @@ Of the request's meaning, before it is written in any dialect:
     system = "You are ..."   said first; the caller's own system prompts follow it
     search = true            the model may search the web
 
-A quirk of another form than these changes nothing; forms and tests of the admin keep them out.
+Of where and how it is sent:
+
+    location = "global"                        in place of the account's, in templates of Google's hosts
+    signed_as = { credential = "header", credential_name = "x-api-key" }    in place of the provider's
+    signed_as = "alternative"                  as the provider's `alternative_credential` says
+    by_family = { anthropic-messages = { .. } }    quirks of one family alone
+
+`providers.quirk_forms` lists them all, and refuses the forms that would change nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +31,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from providers.dialects.canon import Message, Request, Text, Tool
+from providers.entries import ProviderEntry
 
 _MEANINGS: Final = ("system", "search")
 
@@ -53,6 +61,27 @@ class Members:
 
     def leave_out(self, name: str) -> None:
         self.members.pop(name, None)
+
+
+def of_family(quirks: dict[str, Any], route: Mapping[str, Any], family: str) -> dict[str, Any]:
+    """The quirks of one place, whose family is known: what they say of that family alone comes before the rest, and
+    what its route says before all.
+    """
+    own = _mapping(_mapping(quirks, "by_family"), family)
+    return {**quirks, **own, **route} if own else quirks
+
+
+def as_signed(provider: ProviderEntry, quirks: Mapping[str, Any]) -> ProviderEntry:
+    """The provider as its requests are signed here."""
+    said = quirks.get("signed_as")
+    if said is None:
+        return provider
+    if said == "alternative":
+        said = quirks.get("alternative_credential")
+    if not isinstance(said, dict):
+        return provider
+    scheme, name = said.get("credential", provider.credential), said.get("credential_name", "")
+    return msgspec.structs.replace(provider, credential=str(scheme), credential_name=str(name))
 
 
 def shape(body: Body, quirks: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from providers.entries import AccountEntry
 from providers.families import FAMILIES
 from providers.names import MODEL_NAME
+from providers.quirk_forms import faults
 from routing.pacing import Pace, no_pace, paced
 from routing.snapshot import ModelEntry, Snapshot
 
@@ -42,6 +43,7 @@ def check(snapshot: Snapshot, touched: Touched | None = None, pace: Pace = no_pa
         provider = snapshot.providers[slug]
         for family in (provider.family, *provider.families):
             problems += _of_family(family, f"provider '{slug}'")
+        problems += [f"provider '{slug}': {fault}" for fault in faults(provider.quirks)]
     for pk in paced(accounts, pace):
         problems += _of_account(snapshot, snapshot.accounts[pk])
     for name in paced(models, pace):
@@ -83,6 +85,8 @@ def _of_model(snapshot: Snapshot, model: ModelEntry) -> list[str]:
         where = f"route {route.id} of model '{model.name}'"
         if route.family:
             problems += _of_family(route.family, where)
+        if route.quirks:
+            problems += [f"{where}: {fault}" for fault in faults(route.quirks)]
         if route.account_id not in snapshot.accounts:
             problems.append(f"{where} leads to an account that is not there")
         elif route.key_set_id is not None and snapshot.index.key_sets.get(route.key_set_id) != route.account_id:

@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry
-from providers.families import choose
+from providers.families import choose, of_model
 from providers.names import MODEL_NAME
+from providers.quirks import of_family
 from routing.allow import Allowance, allowance, allowed_models, ref_of
 from routing.drawing import drawn
 from routing.snapshot import ModelEntry, RouteEntry, Snapshot
@@ -290,9 +291,11 @@ def _candidate(
 ) -> Candidate:
     key = f"{provider.slug}/{upstream}"
     facts = snapshot.facts.get(key) or snapshot.facts.get(snapshot.fact_aliases.get(key, ""))
+    own = route.quirks if route else {}
+    quirks = {**provider.quirks, **own} if own else provider.quirks
     fixed = (route.family if route else "") or account.family or (facts.family if facts else "")
+    fixed = fixed or of_model(quirks.get("family_by_prefix"), upstream)
     family = choose(dialect, provider.family, provider.families, fixed) if dialect else fixed or provider.family
-    quirks = {**provider.quirks, **route.quirks} if route and route.quirks else provider.quirks
     return Candidate(
         route_id=route.id if route else None,
         account=account,
@@ -300,7 +303,7 @@ def _candidate(
         upstream_model=upstream,
         key_set_id=route.key_set_id if route else None,
         family=family,
-        quirks=quirks,
+        quirks=of_family(quirks, own, family),
         priority=route.priority if route else priority,
         weight=route.weight if route else 1,
         public_name=public_name,

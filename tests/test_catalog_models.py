@@ -174,8 +174,9 @@ def test_c07_short_model_names(provider: str, short: str, full: str) -> None:
 
 def test_c37_kimi_on_vertex_goes_through_the_openai_shaped_endpoint() -> None:
     assert CATALOG.fact("google-vertex", "moonshotai/kimi-k2-thinking-maas").family == "openai-completions"
-    base = CATALOG.provider("google-vertex").families["openai-completions"]
-    assert base.endswith("/locations/global/endpoints/openapi")
+    provider = CATALOG.provider("google-vertex")
+    assert provider.families["openai-completions"].endswith("/locations/{location}/endpoints/openapi")
+    assert provider.quirks["by_family"]["openai-completions"] == {"location": "global"}
 
 
 def test_c41_media_prices_are_per_what_they_are_sold_by() -> None:

@@ -129,7 +129,7 @@ def test_r09_google_vertex_with_both_publishers() -> None:
     assert url_of("google-vertex", "google-vertex-anthropic", project="p", location="europe-west1") == (
         f"https://europe-west1-{place}/europe-west1/publishers/anthropic/models/a-model:rawPredict"
     )
-    assert url_of("google-vertex", "openai-completions", project="p") == (
+    assert url_of("google-vertex", "openai-completions", project="p", location="global") == (
         f"https://{place}/global/endpoints/openapi/chat/completions"
     )
     names = {variable.name: variable for variable in provider.variables}

@@ -88,6 +88,13 @@ class Splitter(Protocol):
         """What is left at the end of the message."""
 
 
+class Later(msgspec.Struct, frozen=True):
+    """The answer is not made yet: ask for it at this path of the same host, after so many seconds."""
+
+    path: str
+    seconds: float
+
+
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """How an upstream is asked, and understood."""
 
@@ -99,6 +106,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     splitter: Callable[[], Splitter] = sse.Splitter
     #: What a stream is asked for as.
     accept: str = "text/event-stream"
+    #: (a whole answer) -> where to ask for it again, None where it is final. Only of those that answer by and by.
+    again: Callable[[bytes], Later | None] | None = None
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):

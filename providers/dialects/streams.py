@@ -28,7 +28,7 @@ from providers.dialects.canon import (
     Thinking,
     ToolCall,
 )
-from providers.dialects.dialect import Reader, StreamError, Writer
+from providers.dialects.dialect import Reader, Splitter, StreamError, Writer
 from providers.dialects.sse import Event
 from providers.dialects.usage import Usage
 
@@ -116,6 +116,29 @@ def assemble(deltas: Iterable[Delta]) -> Answer:
         service_tier=began.service_tier,
         extras=made.extras,
     )
+
+
+def gathered(body: bytes, reader: Reader, splitter: Splitter) -> Answer:
+    """The whole answer that a stream in one piece told. Raises BadAnswer, also where it was cut off."""
+    deltas: list[Delta] = []
+    for event in (*splitter.feed(body), *splitter.close()):
+        deltas += reader.feed(event)
+        if reader.error is not None:
+            raise BadAnswer("the upstream's stream reported an error", _said(reader.error))
+        if reader.done_seen:
+            break
+    if not (reader.done_seen or reader.finished):
+        raise BadAnswer("the upstream's stream was cut off")
+    return assemble([*deltas, *reader.end()])
+
+
+def _said(error: StreamError) -> dict[str, Any] | None:
+    if error.malformed:
+        return None
+    try:
+        return msgspec.json.decode(error.body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def dissect(answer: Answer) -> Iterator[Delta]:
