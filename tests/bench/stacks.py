@@ -120,11 +120,30 @@ keys = ["env:BENCH_KEY"]
 name = "bench-public"
 service = "text"
 routes = [{{ account = "bench", model = "bench-upstream", priority = 0, weight = 1 }}]
+[[provider]]
+id = "bench-messages"
+family = "anthropic-messages"
+base_url = "http://127.0.0.1:{upstream}"
+credential = "header"
+[[account]]
+name = "bench-messages"
+provider = "bench-messages"
+private_network = true
+keys = ["env:BENCH_KEY"]
+[[model]]
+name = "bench-translated"
+service = "text"
+routes = [{{ account = "bench-messages", model = "claude-bench" }}]
 """
 
 
+def translated(upstream: int) -> contextlib.AbstractContextManager[Stack]:
+    """The same gateway, asked in OpenAI's dialect for a model whose upstream speaks Anthropic's."""
+    return jackfield(upstream, "translated", "bench-translated")
+
+
 @contextlib.contextmanager
-def jackfield(upstream: int) -> Iterator[Stack]:
+def jackfield(upstream: int, name: str = "jackfield", model: str = "bench-public") -> Iterator[Stack]:
     """One gateway process with authentication, routing, key lease, metering and journal on, as delivered."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -133,7 +152,7 @@ def jackfield(upstream: int) -> Iterator[Stack]:
         place.apply(DOCUMENT.format(upstream=upstream))
         headers = {"authorization": f"Bearer {place.token()}"}
         server = place.serve(core=int(GATEWAY_CORE))
-        yield Stack("jackfield", server.port, "/v1/chat/completions", headers, "bench-public", place)
+        yield Stack(name, server.port, "/v1/chat/completions", headers, model, place)
 
 
 @contextlib.contextmanager
@@ -197,9 +216,17 @@ def installed() -> dict[str, bool]:
         "direct": True,
         "nginx": bool(shutil.which("nginx") or Path("/usr/sbin/nginx").exists()),
         "jackfield": True,
+        "translated": True,
         "portkey": (PEERS / "portkey" / "node_modules" / "@portkey-ai").exists(),
         "litellm": (PEERS / "litellm" / "bin" / "litellm").exists(),
     }
 
 
-STACKS = {"direct": direct, "nginx": nginx, "jackfield": jackfield, "portkey": portkey, "litellm": litellm}
+STACKS = {
+    "direct": direct,
+    "nginx": nginx,
+    "jackfield": jackfield,
+    "translated": translated,
+    "portkey": portkey,
+    "litellm": litellm,
+}

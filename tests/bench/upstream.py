@@ -1,4 +1,5 @@
-"""The upstream of the benchmark: answers a canned chat completion, buffered or streamed, as fast as one core can.
+"""The upstream of the benchmark: answers a canned chat completion, or the same words as an Anthropic message below
+/v1/messages, buffered or streamed, as fast as one core can.
 
 Run: python upstream.py PORT. A raw protocol, so that the upstream is never what bounds a gateway.
 """
@@ -49,13 +50,45 @@ EVENTS.append(
 )
 EVENTS.append(b"data: [DONE]\n\n")
 
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
-    len(BUFFERED),
-    BUFFERED,
-)
+COUNTED = {"input_tokens": USAGE["prompt_tokens"], "output_tokens": USAGE["completion_tokens"]}
+MESSAGE = {"id": "msg_bench", "type": "message", "role": "assistant", "model": MODEL, "stop_sequence": None}
+
+
+def _said(event: dict[str, object]) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (
+        str(event["type"]).encode(),
+        json.dumps(event, separators=(",", ":")).encode(),
+    )
+
+
+MESSAGE_EVENTS = [
+    _said({"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None, "usage": COUNTED}}),
+    _said({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+    *(
+        _said({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word + " "}})
+        for word in WORDS
+    ),
+    _said({"type": "content_block_stop", "index": 0}),
+    _said({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": COUNTED}),
+    _said({"type": "message_stop"}),
+]
+WHOLE_MESSAGE = {**MESSAGE, "content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn", "usage": COUNTED}
+
+
+def _answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 #: Each event is a chunk and a write of its own, as providers send them.
-FRAMES = [b"%x\r\n%s\r\n" % (len(event), event) for event in EVENTS]
+FRAMES = {
+    name: [b"%x\r\n%s\r\n" % (len(event), event) for event in events]
+    for name, events in (("chat", EVENTS), ("messages", MESSAGE_EVENTS))
+}
+ANSWERS = {
+    "chat": _answer(BUFFERED),
+    "messages": _answer(json.dumps(WHOLE_MESSAGE, separators=(",", ":")).encode()),
+}
 
 
 class Upstream(asyncio.Protocol):
@@ -87,14 +120,14 @@ class Upstream(asyncio.Protocol):
                 if end < 0:
                     return
                 body, self.buffer = rest[:end], rest[end + 5 :]
-            self.answer(body)
+            self.answer("messages" if head.startswith(b"POST /v1/messages") else "chat", body)
 
-    def answer(self, body: bytes) -> None:
+    def answer(self, api: str, body: bytes) -> None:
         if b'"stream":true' not in body and b'"stream": true' not in body:
-            self.transport.write(ANSWER)
+            self.transport.write(ANSWERS[api])
             return
         self.transport.write(HEAD)
-        for frame in FRAMES:
+        for frame in FRAMES[api]:
             self.transport.write(frame)
         self.transport.write(b"0\r\n\r\n")
 
