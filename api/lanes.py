@@ -7,6 +7,8 @@ and the answer or stream is read and written anew for the client.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -27,6 +29,11 @@ from routing.resolve import Candidate
 _OPTIONS: Final = frozenset(("include_usage",))
 _encode: Final = msgspec.json.Encoder().encode
 _ASK_USAGE: Final = b'{"include_usage":true}'
+
+
+#: What a name in `x-jackfield-dropped` may look like, and how many there may be.
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,64}")
+MOST_NAMED: Final = 32
 
 
 class Told(NamedTuple):
@@ -120,7 +127,7 @@ class Asked:
         if self.stream and not stream and "stream" in fields:
             fields.set("stream", b"false")
         dropped = shape(_Raw(fields), candidate.quirks) if shapes(candidate.quirks) else ()
-        return Told(fields.body(), family.headers + self.headers, dropped, _accepted(family, stream))
+        return Told(fields.body(), family.headers + self.headers, named(dropped), _accepted(family, stream))
 
     def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
         upstream = UPSTREAMS[family.dialect]
@@ -148,7 +155,7 @@ class Asked:
         dropped = shape(Members(body), candidate.quirks)
         own = self.headers if family.speaks(self.dialect) else ()
         headers = family.headers + written.headers + own
-        return Told(_encode(body), headers, (*written.dropped, *dropped), _accepted(family, stream))
+        return Told(_encode(body), headers, named((*written.dropped, *dropped)), _accepted(family, stream))
 
     @property
     def request(self) -> canon.Request:
@@ -216,6 +223,12 @@ class _Raw:
     def leave_out(self, name: str) -> None:
         self._edits[name] = msgspec.UNSET
         self._fields.remove(name)
+
+
+def named(dropped: Iterable[str]) -> tuple[str, ...]:
+    """The names of what was dropped, each once, fit for a header: members are called as the client likes."""
+    fit = dict.fromkeys(name if _NAME.fullmatch(name) else "unnamed" for name in dropped)
+    return tuple(fit)[:MOST_NAMED]
 
 
 def _accepted(family: Family, stream: bool) -> str:
