@@ -44,6 +44,9 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     beat_schedule_filename=str(settings.HOME.root / "beat"),
     timezone="UTC",
-    beat_schedule={"drain the journal": {"task": "api.drain", "schedule": 60.0}},
+    beat_schedule={
+        "drain the journal": {"task": "api.drain", "schedule": 60.0},
+        "look for vanished models": {"task": "routing.sync_models", "schedule": 86_400.0},
+    },
 )
 app.autodiscover_tasks()

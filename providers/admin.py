@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html_join
 from unfold.decorators import display
@@ -25,7 +26,10 @@ from providers.columns import (
 )
 from providers.families import FAMILIES
 from providers.models import Account, CatalogModel, Provider
+from routing.build import build
 from routing.models import Route
+from routing.store import store
+from routing.syncing import sync
 
 ORIGIN_WARNING = (
     "These fields say where this account's keys are sent. Every key is sealed to its origin: after a change of the "
@@ -36,6 +40,8 @@ PROVIDER_WARNING = (
     "is sealed to its origin: after a change of the origin those keys cannot be used until a security admin enters "
     "them again."
 )
+#: Accounts whose upstreams one page asks.
+MOST_ASKED: Final = 20
 
 
 @admin.register(Provider)
@@ -115,6 +121,7 @@ class AccountAdmin(Panel):
     autocomplete_fields = ("provider",)
     list_select_related = ("provider",)
     readonly_fields = ("keys", "keys_to_add")
+    actions = ("sync_models",)
     fieldsets = (
         (None, {"fields": (("name", "enabled"), "timeouts")}),
         (
@@ -170,6 +177,26 @@ class AccountAdmin(Panel):
         super().save_model(request, obj, form, change)
         if not change:
             KeySet.objects.create(account=obj)
+
+    def has_sync_permission(self, request: HttpRequest) -> bool:
+        """Those who map models may ask which there are."""
+        return may(request.user, "change", Route)
+
+    @admin.action(description="Compare routes with the upstream's models", permissions=["sync"])
+    def sync_models(self, request: HttpRequest, queryset: QuerySet[Account]) -> HttpResponse | None:
+        """What the upstreams of these accounts list, beside their routes. Changes nothing."""
+        names = sorted(Account.objects.filter(pk__in=queryset.values("pk")).values_list("name", flat=True))
+        if len(names) > MOST_ASKED:
+            messages.error(request, f"Choose at most {MOST_ASKED} accounts: each is asked now.")
+            return None
+        snapshot = store.current if store.source else build()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Models of upstreams",
+            "opts": self.opts,
+            "found": sync(snapshot, [name for name in names if name in snapshot.account_ids]),
+        }
+        return TemplateResponse(request, "admin/providers/account/sync.html", context)
 
     @display(description="Keys")
     def keys(self, row: Account) -> str:
