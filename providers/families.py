@@ -111,10 +111,11 @@ _FAMILIES = (
         model_in_body=False,
     ),
     Family("github-copilot", OPENAI_CHAT, "chat/completions"),
-    Family("gitlab-duo"),
+    Family("gitlab-duo", "gitlab_duo", "api/v4/chat/completions", model_in_body=False),
     Family("ollama-native", "ollama_native", "api/chat"),
     Family("pollinations-simple"),
-    Family("theta-on-demand"),
+    # It holds a request for up to `wait` seconds while the job is done.
+    Family("theta-on-demand", "theta_infer", "infer_request/{model}?wait=60", model_in_body=False, ponders=75.0),
     Family("byteplus-image"),
     Family("byteplus-video"),
     Family("worker-fleet"),

@@ -18,6 +18,8 @@ from providers.secrets import Secret
 
 #: Seconds before its end from which on a token is renewed instead of used.
 RENEW_WITHIN: Final = 120.0
+#: The header in which ChatGPT's backend wants the account that the document names.
+_ACCOUNT: Final = "chatgpt-account-id"
 
 
 def held(plain: str) -> Grant | None:
@@ -29,7 +31,9 @@ def held(plain: str) -> Grant | None:
     token, ends = part(parts, "access_token"), parts.get("expires_at")
     if not fits(token) or isinstance(ends, bool) or not isinstance(ends, int | float):
         return None
-    return Grant(Secret(token), float(ends), _api(part(parts, "resource_url")))
+    account = part(parts, "account_id")
+    headers = ((_ACCOUNT, account),) if fits(account) else ()
+    return Grant(Secret(token), float(ends), _api(part(parts, "resource_url")), headers)
 
 
 def ask(plain: str) -> Exchange:

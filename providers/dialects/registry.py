@@ -8,12 +8,14 @@ from providers.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from providers.dialects.bedrock_converse.dialect import BEDROCK_CONVERSE
 from providers.dialects.cohere_chat.dialect import COHERE_CHAT
 from providers.dialects.dialect import Client, Dialect, Upstream
+from providers.dialects.gitlab_duo.dialect import GITLAB_DUO
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
 from providers.dialects.ollama_native.dialect import OLLAMA_NATIVE
 from providers.dialects.openai_chat.completions import NAME as LEGACY
 from providers.dialects.openai_chat.completions import OPENAI_COMPLETIONS_LEGACY
 from providers.dialects.openai_chat.dialect import OPENAI_CHAT
 from providers.dialects.openai_responses.dialect import OPENAI_RESPONSES
+from providers.dialects.theta_infer.dialect import THETA_INFER
 
 _DIALECTS = (
     OPENAI_CHAT,
@@ -23,6 +25,8 @@ _DIALECTS = (
     BEDROCK_CONVERSE,
     COHERE_CHAT,
     OLLAMA_NATIVE,
+    GITLAB_DUO,
+    THETA_INFER,
 )
 
 DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _DIALECTS}
