@@ -45,7 +45,7 @@ from providers.dialects.sse import EventTooLong
 from providers.dialects.usage import Usage
 from providers.exchange import Call, CallClock, Outgoing
 from providers.families import FAMILIES
-from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url, variables_of
+from providers.hosts import BadUrl, UnfilledVariable, base_url, variables_of
 from providers.quirks import as_signed
 from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
@@ -256,8 +256,10 @@ class _Forward:
         account, provider = candidate.account, candidate.provider
         model = candidate.upstream_model.removeprefix(candidate.quirks.get("strip_model_prefix") or "")
         told = self.asked.told(candidate, model, stream)
+        if told.dropped and self.trip.wants_all():
+            raise ApiError(Fault.UNSUPPORTED, f"'{candidate.public_name}' cannot be told: {', '.join(told.dropped)}.")
         self.trip.dropped = ("stream", *told.dropped) if self.asked.stream and not stream else told.dropped
-        url = call_url(self._base(candidate, lease), candidate.family, model, stream)
+        url = self.asked.url(self._base(candidate, lease), candidate.family, model, stream)
         if lease is not None and not lease.may_go(url):
             raise BadUrl("the route's address is not one that the account's keys were sealed for")
         headers = [

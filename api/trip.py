@@ -52,6 +52,13 @@ class Trip:
         self.row.revision = snapshot.revision
         self.closed = True
 
+    def wants_all(self) -> bool:
+        """Whether the project wants a request refused that an upstream cannot be told whole."""
+        assert self.snapshot is not None
+        assert self.project is not None
+        wishes = self.snapshot.preferences.get(self.project.id)
+        return wishes is not None and wishes.strict
+
     def sent(self) -> None:
         """An upstream is about to be called: should the process be killed now, this is what is known."""
         journal.current().inflight.put(self.row)

@@ -40,7 +40,7 @@ REASONS = {
 class PreferenceInline(OneInline):
     model = Preference
     form = PreferenceForm
-    fields = ("default_model", "preferred", "allow")
+    fields = ("default_model", "preferred", "allow", "strict")
     lines = ("preferred", "allow")
     verbose_name = verbose_name_plural = "What it may use, and what auto means for it"
 

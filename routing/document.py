@@ -43,7 +43,7 @@ DEFAULTS: Final[dict[str, Fields]] = {
     "model": {"service": "text", "description": "", "enabled": True, "routes": []},
     "alias": {"model": ""},
     "prefix": {"provider": "", "strip": False, "enabled": True},
-    "project": {"description": "", "enabled": True, "default_model": "", "preferred": [], "allow": []},
+    "project": {"description": "", "enabled": True, "default_model": "", "preferred": [], "allow": [], "strict": False},
 }  # fmt: skip
 #: Said of every new row, also where it is the default: a reader looks for it.
 ALWAYS: Final[dict[str, frozenset[str]]] = {
@@ -190,7 +190,7 @@ def _title(row: Provider) -> str:
 
 def _project(row: Project, preference: Preference | None) -> Fields:
     fields = {"description": row.description, "enabled": row.enabled}
-    for name in ("default_model", "preferred", "allow"):
+    for name in ("default_model", "preferred", "allow", "strict"):
         value = plain(getattr(preference, name)) if preference else None
         fields[name] = DEFAULTS["project"][name] if value is None else value
     return fields

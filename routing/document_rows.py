@@ -41,6 +41,10 @@ Row = TypeVar("Row", bound=ConfigRow)
 _WRITTEN: Final = ("provider", "account", "project", "key_set", "model", "alias", "prefix")
 
 
+#: What a line of a project says of its preferences.
+_WISHES: Final = ("default_model", "preferred", "allow", "strict")
+
+
 class Writer:
     """Applies one document inside the caller's transaction. Whoever finds `problems` afterwards must roll back."""
 
@@ -146,13 +150,9 @@ class Writer:
             row = self._projects[line.name] = Project(name=line.name)
         else:
             preference = Preference.objects.filter(project=row).first()
-        if not self._put(line.place, row, _given(line, "name", "default_model", "preferred", "allow")):
+        if not self._put(line.place, row, _given(line, "name", *_WISHES)):
             return
-        wishes = {
-            name: value
-            for name in ("default_model", "preferred", "allow")
-            if (value := getattr(line, name)) is not UNSET
-        }
+        wishes = {name: value for name in _WISHES if (value := getattr(line, name)) is not UNSET}
         if wishes:
             self._put(line.place, preference or Preference(project=row), wishes)
 

@@ -149,6 +149,7 @@ class ProjectLine(Line, frozen=True, kw_only=True):
     default_model: str | UnsetType = UNSET
     preferred: list[str] | UnsetType = UNSET
     allow: list[Short] | UnsetType = UNSET
+    strict: bool | UnsetType = UNSET
 
 
 #: Tables in the order a document lists them and rows are written in.

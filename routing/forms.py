@@ -99,7 +99,7 @@ class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Preference
-        fields = ("project", "default_model", "preferred", "allow")
+        fields = ("project", "default_model", "preferred", "allow", "strict")
         labels = {"preferred": "Preferred models", "allow": "Allowlist"}
         help_texts = {"default_model": "Of a request that names no model, and of auto where nothing is preferred."}
 

@@ -126,6 +126,10 @@ class Preference(ConfigRow):
     allow = models.JSONField(
         default=list, blank=True, help_text="Names, provider/model refs and globs with * and ?. Empty: everything."
     )
+    strict = models.BooleanField(
+        default=False,
+        help_text="Refuse a request of which an upstream could not be told every part, instead of leaving parts out.",
+    )
 
     class Meta:
         ordering = ("project",)

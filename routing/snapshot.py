@@ -55,6 +55,8 @@ class PreferenceEntry(msgspec.Struct, frozen=True, gc=False):
     default_model: str
     preferred: tuple[str, ...]
     allow: tuple[str, ...]
+    #: nothing of a request may be left out where it is translated
+    strict: bool = False
 
 
 class Index(msgspec.Struct, frozen=True):

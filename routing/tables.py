@@ -172,9 +172,8 @@ def projects(where: Q | None, pace: Pace) -> Iterator[tuple[ProjectEntry, bool]]
 
 
 def preferences(where: Q | None, pace: Pace) -> Iterator[tuple[int, PreferenceEntry]]:
-    for pk, project, default, preferred, allow in _rows(
-        Preference, where, ("pk", "project_id", "default_model", "preferred", "allow"), pace
-    ):
+    fields = ("pk", "project_id", "default_model", "preferred", "allow", "strict")
+    for pk, project, default, preferred, allow, strict in _rows(Preference, where, fields, pace):
         what = f"preferences of project {project}"
         yield (
             pk,
@@ -183,6 +182,7 @@ def preferences(where: Q | None, pace: Pace) -> Iterator[tuple[int, PreferenceEn
                 default_model=default,
                 preferred=_form(tuple[str, ...], preferred, f"{what}, preferred"),
                 allow=_form(tuple[str, ...], allow, f"{what}, allow"),
+                strict=strict,
             ),
         )
 

@@ -184,10 +184,11 @@ class ProjectSerializer(StrictSerializer):
     allow = serializers.ListField(
         child=serializers.CharField(max_length=191), source="preference.allow", required=False
     )
+    strict = serializers.BooleanField(source="preference.strict", required=False)
 
     class Meta:
         model = Project
-        fields = ("name", "description", "enabled", "default_model", "preferred", "allow")
+        fields = ("name", "description", "enabled", "default_model", "preferred", "allow", "strict")
 
     def validate_default_model(self, value: str) -> str:
         return _names([value])[0]
