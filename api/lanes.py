@@ -23,6 +23,7 @@ from providers.dialects.registry import CLIENTS, UPSTREAMS
 from providers.dialects.streams import Translation, gathered
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
+from providers.hosts import call_url
 from providers.quirks import Members, changes_meaning, meant, shape, shapes
 from routing.resolve import Candidate
 
@@ -104,6 +105,10 @@ class Asked:
             return self._relayed(candidate, family, model, stream)
         return self._translated(candidate, family, model, stream)
 
+    def url(self, base: str, family: str, model: str, stream: bool) -> str:
+        """Where it is told, below this base URL."""
+        return call_url(base, family, model, stream)
+
     def _goes_through(self, candidate: Candidate) -> bool:
         """Whether this candidate gets the client's own bytes, and the client its."""
         family = FAMILIES[candidate.family]
@@ -143,7 +148,7 @@ class Asked:
         try:
             written = upstream.write_request(meant(self.request, candidate.quirks), target)
         except Misfit as problem:
-            raise _refused(problem) from None
+            raise refused(problem) from None
         body = dict(written.body)
         if family.model_in_body:
             body["model"] = model
@@ -165,7 +170,7 @@ class Asked:
             try:
                 found = self.client.read_request(msgspec.json.decode(self.fields.body()))
             except Misfit as problem:
-                raise _refused(problem) from None
+                raise refused(problem) from None
             self._request = msgspec.structs.replace(found, model=self.model, stream=self.stream)
         return self._request
 
@@ -251,6 +256,7 @@ def _flag(fields: Fields, name: str) -> bool:
     return value is True
 
 
-def _refused(problem: Misfit) -> ApiError:
+def refused(problem: Misfit) -> ApiError:
+    """What the client is told of a request that cannot be said."""
     fault = Fault.UNSUPPORTED if problem.unsupported else Fault.INVALID_PARAMETER
     return ApiError(fault, problem.message, param=problem.param or None)
