@@ -20,6 +20,7 @@ from providers.dialects.canon import Misfit, Target
 from providers.dialects.dialect import Splitter, Tap
 from providers.dialects.jsonio import BadBody, Fields, quote, read_object
 from providers.dialects.registry import CLIENTS, UPSTREAMS
+from providers.dialects.signatures import travels
 from providers.dialects.streams import Translation, gathered
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
@@ -52,7 +53,18 @@ class Asked:
     `headers`: those of the client's that are the dialect's own and go to upstreams of the same dialect.
     """
 
-    __slots__ = ("_options", "_request", "asked_usage", "client", "dialect", "fields", "headers", "model", "stream")
+    __slots__ = (
+        "_framed",
+        "_options",
+        "_request",
+        "asked_usage",
+        "client",
+        "dialect",
+        "fields",
+        "headers",
+        "model",
+        "stream",
+    )
 
     def __init__(
         self,
@@ -73,6 +85,7 @@ class Asked:
         #: what `stream_options` becomes; None: it stays as it came
         self._options: bytes | None = None
         self._request: canon.Request | None = None
+        self._framed: bool | None = None
         if self.stream and self.client.stream_options:
             self._read_stream_options()
 
@@ -112,7 +125,11 @@ class Asked:
     def _goes_through(self, candidate: Candidate) -> bool:
         """Whether this candidate gets the client's own bytes, and the client its."""
         family = FAMILIES[candidate.family]
-        return family.speaks(self.dialect) and not family.fitted and not changes_meaning(candidate.quirks)
+        if not family.speaks(self.dialect) or family.fitted or changes_meaning(candidate.quirks):
+            return False
+        if self._framed is None:  # proofs that other upstreams gave: this one would refuse them
+            self._framed = travels(self.fields.body())
+        return not self._framed
 
     def _relayed(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
         """The client's bytes with the model, and what streaming and the host need, replaced."""
@@ -160,7 +177,10 @@ class Asked:
         dropped = shape(Members(body), candidate.quirks)
         own = self.headers if family.speaks(self.dialect) else ()
         headers = family.headers + written.headers + own
-        return Told(_encode(body), headers, named((*written.dropped, *dropped)), _accepted(family, stream))
+        # What only the client's dialect knows says nothing to another.
+        unknown = () if family.speaks(self.dialect) else self.request.extras
+        lost = named((*written.dropped, *unknown, *dropped))
+        return Told(_encode(body), headers, lost, _accepted(family, stream))
 
     @property
     def request(self) -> canon.Request:

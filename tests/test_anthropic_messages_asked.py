@@ -292,7 +292,7 @@ def test_no_budget_for_a_call_that_began_without_a_thought() -> None:
             "claude-sonnet-4-0",
             {"temperature": 1.7, "top_p": 0.5, "top_k": 4},
             {"temperature": 1, "top_p": 0.5, "top_k": 4},
-            (),
+            ("temperature",),
         ),
         ("claude-sonnet-4-5", {"temperature": 0.2, "top_p": 0.5}, {"temperature": 0.2}, ("top_p",)),
         ("claude-opus-4-7", {"temperature": 0.2, "top_k": 4}, {}, ("temperature", "top_k")),

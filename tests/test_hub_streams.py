@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import msgspec
@@ -34,7 +36,7 @@ from providers.dialects.canon import (
 )
 from providers.dialects.dialect import StreamError
 from providers.dialects.reasoning import EFFORT_BUDGETS, budget_of, effort_of
-from providers.dialects.signatures import framed, unframed
+from providers.dialects.signatures import framed, travels, unframed
 from providers.dialects.sse import Event
 from providers.dialects.streams import OneAtATime, Translation, assemble, dissect
 from providers.dialects.usage import Usage
@@ -294,3 +296,11 @@ def test_an_effort_comes_back_from_its_budget() -> None:
     assert (budget_of("none"), budget_of("odd"), effort_of(0), effort_of(-1)) == (0, None, "none", None)
     assert [effort_of(budget) for budget in (1, 3000, 10_000, 10**9)] == ["minimal", "low", "medium", "max"]
     assert sorted(EFFORT_BUDGETS.values()) == list(EFFORT_BUDGETS.values())
+
+
+def test_a_frame_is_seen_in_a_request() -> None:
+    """Relayed as it is, another upstream's proof would be refused: such a request is written anew."""
+    frame = framed("S", "google_generate", "anthropic_messages")
+    assert travels(json.dumps({"signature": frame}).encode())
+    assert travels(json.dumps({"thoughtSignature": base64.b64encode(frame.encode()).decode()}).encode())
+    assert not travels(b'{"signature":"EqQBc2ln","text":"of jf1: nothing"}')

@@ -9,6 +9,7 @@ import pytest
 
 from providers.dialects.canon import (
     Answer,
+    Cache,
     Choice,
     Format,
     Media,
@@ -251,6 +252,11 @@ def test_a_request_of_another_api():
     assert done.dropped == (
         "thinking", "is_error", "top_k", "seed", "service_tier", "max_tokens",
     )  # fmt: skip
+
+
+def test_marks_on_tools_are_named():
+    tools = (Tool("function", "f", cache=Cache()),)
+    assert write_request(foreign(tools=tools), Target(model="m")).dropped == ("cache_control",)
 
 
 def test_encrypted_thoughts_are_asked_only_of_models_that_think():

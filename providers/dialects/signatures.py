@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 _FRAME: Final = "jf1"
+#: How a frame begins in JSON: as it is, or in base64, as clients that take signatures for bytes carry it.
+_MARKS: Final = (b'"jf1:', b'"amYxO')
 
 
 def framed(signature: str, signer: str, native: str, item: str = "") -> str:
@@ -28,3 +30,8 @@ def unframed(text: str, native: str) -> tuple[str, str, str]:
         _, signer, item, signature = [*text.split(":", 3), "", "", ""][:4]
         return signature, signer, item
     return text, native if text else "", ""
+
+
+def travels(body: bytes) -> bool:
+    """Whether a request seems to carry a framed signature, which no upstream may be sent as it is."""
+    return any(mark in body for mark in _MARKS)

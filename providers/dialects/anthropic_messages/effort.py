@@ -57,6 +57,7 @@ class Effort:
         self._dropped.update(dict.fromkeys(name for name in wanted if name not in kept))
         if kept.get("temperature", 0) > 1:
             kept["temperature"] = 1
+            self._dropped["temperature"] = None
         return kept
 
     def _takes(self, name: str, value: float, thinks: bool) -> bool:

@@ -143,6 +143,8 @@ def _reasoning(request: Request, target: Target, out: Outgoing) -> dict[str, Any
 
 def _foreign(request: Request, target: Target, out: Outgoing, body: dict[str, Any]) -> dict[str, Any]:
     """What is added to another dialect's request, and named of it."""
+    if any(tool.cache is not None for tool in request.tools):
+        out.drop("cache_control")
     for name in _UNSAID:
         if getattr(request, name) is not None:
             out.drop(name)
