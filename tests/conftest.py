@@ -15,8 +15,8 @@ from django.conf import settings
 
 from providers import sandbox
 
-#: The faulty upstream of the data plane's tests.
-pytest_plugins = ("tests.faults.fixtures",)
+#: The faulty upstream of the data plane's tests, and the scripted ones of the SDKs'.
+pytest_plugins = ("tests.faults.fixtures", "tests.sdk_fixtures")
 
 
 def pytest_configure(config: pytest.Config) -> None:

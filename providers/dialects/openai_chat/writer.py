@@ -214,7 +214,9 @@ class Writer:
                 entry = proof_detail(thought, turn.thoughts)
                 return self._chunk(signed.choice, {"reasoning_details": [entry]})
             case ToolCall() if not self._legacy:
-                entry = {"index": turn.calls - 1, "extra_content": proof}
+                # OpenAI's streaming helper refuses a call's piece that grows nothing.
+                grown = {"custom": {"input": ""}} if turn.part.free else {"function": {"arguments": ""}}
+                entry = {"index": turn.calls - 1, **grown, "extra_content": proof}
                 return self._chunk(signed.choice, {"tool_calls": [entry]})
             case Text():
                 return self._chunk(signed.choice, {"extra_content": proof})
