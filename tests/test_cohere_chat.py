@@ -276,6 +276,7 @@ def test_knobs_under_its_own_names() -> None:
         (THINKS, Reasoning("medium"), {"type": "enabled", "token_budget": 8192}, ()),
         (THINKS, Reasoning(budget=500), {"type": "enabled", "token_budget": 500}, ()),
         (THINKS, Reasoning(budget=-1), {"type": "enabled"}, ()),
+        (THINKS, Reasoning("low", -1, adaptive=True), {"type": "enabled", "token_budget": 2048}, ()),
         (THINKS, Reasoning("none"), {"type": "disabled"}, ()),
         (THINKS, Reasoning(summary="auto"), None, ()),
         (PLAIN, Reasoning("high"), None, ("reasoning_effort",)),

@@ -328,7 +328,7 @@ def test_what_would_change_the_answer_is_refused():
     ("model", "asked", "config"),
     [
         ("gemini-2.5-flash", Reasoning("medium"), {"thinkingBudget": 8192}),
-        ("gemini-2.5-flash", Reasoning("max"), {"thinkingBudget": 24576}),
+        ("gemini-2.5-flash", Reasoning("max", -1, adaptive=True), {"thinkingBudget": 24576}),
         ("gemini-2.5-flash", Reasoning("none"), {"thinkingBudget": 0}),
         ("gemini-2.5-pro", Reasoning("none"), {"thinkingBudget": 128}),
         ("gemini-2.5-flash-lite", Reasoning(budget=100), {"thinkingBudget": 512}),

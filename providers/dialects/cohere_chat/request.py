@@ -174,9 +174,9 @@ def _knobs(request: Request, target: Target, body: dict[str, Any], room: Room) -
 
 def _think(reasoning: Reasoning, body: dict[str, Any], room: Room) -> None:
     """Models that think do so unless they are told not to; a budget is the most they may think."""
-    budget = reasoning.budget
-    if budget is None and reasoning.effort is not None:
-        budget = budget_of(reasoning.effort)
+    budget, wanted = reasoning.budget, budget_of(reasoning.effort) if reasoning.effort is not None else None
+    if budget is None or (budget < 0 and wanted is not None):  # as you like, but about that much
+        budget = wanted
     if not room.reasons:
         if budget != 0 and (budget is not None or reasoning.adaptive):
             room.drop("reasoning_effort")

@@ -103,9 +103,9 @@ def _level(asked: Reasoning, model: Gemini, native: bool) -> str:
 
 
 def _budget(asked: Reasoning, model: Gemini, native: bool) -> int | None:
-    budget = asked.budget
-    if budget is None and asked.effort is not None:
-        budget = budget_of(asked.effort)
+    budget, wanted = asked.budget, budget_of(asked.effort) if asked.effort is not None else None
+    if budget is None or (budget < 0 and wanted is not None and not native):  # as you like, but about that much
+        budget = wanted
     if budget is None and asked.adaptive:
         budget = -1
     if budget is None or budget < 0 or (native and asked.budget is not None) or model.version is None:
