@@ -4,7 +4,17 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from api.health import Healthz, Metrics, Readyz
 from api.listing import Model, Models
-from api.views import ChatCompletions, Completions, GenerateContent, Messages, NotFound, Responses
+from api.openapi import OpenApi
+from api.views import (
+    ChatCompletions,
+    Completions,
+    CountGooglesTokens,
+    CountTokens,
+    GenerateContent,
+    Messages,
+    NotFound,
+    Responses,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),
@@ -16,6 +26,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
         GenerateContent.as_view(),
         name="generate-content",
     ),
+    path("v1/messages/count_tokens", CountTokens.as_view(), name="count-tokens"),
+    re_path(
+        r"^v1(?:beta|alpha)?/models/(?P<name>.{1,191}):countTokens\Z",
+        CountGooglesTokens.as_view(),
+        name="count-googles-tokens",
+    ),
+    path("v1/openapi.json", OpenApi.as_view(), name="openapi"),
     re_path(r"^v1(?:beta|alpha)?/models\Z", Models.as_view(), name="models"),
     re_path(r"^v1(?:beta|alpha)?/models/(?P<name>.{1,191})\Z", Model.as_view(), name="model"),
     re_path(r"^v1(?:beta|alpha)?(?:/(?P<rest>.*))?\Z", NotFound.as_view(), name="nothing"),

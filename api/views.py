@@ -17,10 +17,11 @@ from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from api import forward, health, identity
+from api import counting, forward, health, identity
 from api.answer import JSON, Answer
 from api.auth import Caller, HasProject, ProjectToken
 from api.body import read_json
+from api.counting import Counting
 from api.errors import ApiError, Fault
 from api.lanes import Asked
 from api.refusals import dialect_of
@@ -173,11 +174,18 @@ class Messages(Conversation):
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        beta = request.META.get("HTTP_ANTHROPIC_BETA", "")
-        if beta and not _BETA.match(beta):
-            raise ApiError(Fault.INVALID_PARAMETER, "`anthropic-beta` must be a list of names.", param="anthropic-beta")
-        headers = (("anthropic-beta", beta),) if beta else ()
-        return await forward.chat(self.trip, Asked(self.dialect, fields, headers=headers))
+        return await forward.chat(self.trip, Asked(self.dialect, fields, headers=_betas(request)))
+
+
+class CountTokens(Conversation):
+    """POST /v1/messages/count_tokens."""
+
+    endpoint = "count_tokens"
+    dialect = "anthropic_messages"
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        return await counting.count(self.trip, Counting(self.dialect, fields, headers=_betas(request)))
 
 
 class GenerateContent(Conversation):
@@ -192,6 +200,17 @@ class GenerateContent(Conversation):
         return await forward.chat(self.trip, Asked(self.dialect, fields, model=name, stream=stream))
 
 
+class CountGooglesTokens(Conversation):
+    """POST /v1beta/models/{model}:countTokens, below /v1 as well."""
+
+    endpoint = "count_tokens"
+    dialect = "google_generate"
+
+    async def post(self, request: Request, name: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        return await counting.count(self.trip, Counting(self.dialect, fields, model=name))
+
+
 class NotFound(DataView):
     """Any other path below /v1: the same refusal for all, after the same authentication, in the path's dialect."""
 
@@ -203,6 +222,14 @@ class NotFound(DataView):
         raise ApiError(Fault.PATH_NOT_FOUND)
 
     post = get
+
+
+def _betas(request: Request) -> tuple[tuple[str, str], ...]:
+    """The beta features that a client of Anthropic's asks for. Raises ApiError."""
+    beta = request.META.get("HTTP_ANTHROPIC_BETA", "")
+    if beta and not _BETA.match(beta):
+        raise ApiError(Fault.INVALID_PARAMETER, "`anthropic-beta` must be a list of names.", param="anthropic-beta")
+    return (("anthropic-beta", beta),) if beta else ()
 
 
 def _translated(problem: APIException) -> ApiError:
