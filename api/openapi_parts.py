@@ -1,0 +1,178 @@
+"""The schemas, answers and headers that `api.openapi` describes endpoints with. Pure.
+
+Kept by hand: bodies are relayed or translated, never parsed into serializers, so there is nothing to derive them from.
+A schema names what the gateway itself reads or promises, and leaves room for whatever else the dialect has.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+STRING: Final[Schema] = {"type": "string"}
+NUMBER: Final[Schema] = {"type": "integer", "minimum": 0}
+ANY: Final[Schema] = {}
+
+
+def one(properties: dict[str, Schema], *required: str, says: str = "", example: Any = None) -> Schema:
+    """An object with these members and any others."""
+    made: Schema = {"type": "object", "properties": properties, "additionalProperties": True}
+    if required:
+        made["required"] = list(required)
+    if says:
+        made["description"] = says
+    if example is not None:
+        made["examples"] = [example]
+    return made
+
+
+def many(items: Schema, says: str = "") -> Schema:
+    """A list."""
+    return {"type": "array", "items": items} | ({"description": says} if says else {})
+
+
+def ref(name: str) -> Schema:
+    """A schema of the document's."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_MODEL: Final = STRING | {"description": "A public name, `auto`, or left out for the project's own preferences."}
+_STREAM: Final[Schema] = {"type": ["boolean", "null"], "description": "Answer with server-sent events."}
+_TOOLS: Final = many(one({}), "What the model may call.")
+_TEXT: Final = {"anyOf": [STRING, many(one({"type": STRING, "text": STRING}))]}
+_ROLE: Final[Schema] = {"enum": ["user", "assistant"]}
+_ROLES: Final[Schema] = {"enum": ["system", "developer", "user", "assistant", "tool"]}
+_MESSAGES: Final = many(one({"role": _ROLES, "content": ANY}, "role"), "The conversation.")
+_TURNS: Final = many(one({"role": _ROLE, "content": _TEXT}, "role", "content"), "The conversation.")
+_PARTS: Final = many(one({"text": STRING}))
+_CONTENTS: Final = many(one({"role": {"enum": ["user", "model"]}, "parts": _PARTS}, "parts"), "The conversation.")
+_HELLO: Final = [{"role": "user", "content": "hello"}]
+_HELLO_GOOGLE: Final = [{"role": "user", "parts": [{"text": "hello"}]}]
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    "ChatRequest": one(
+        {"model": _MODEL, "messages": _MESSAGES, "stream": _STREAM, "tools": _TOOLS},
+        "messages",
+        example={"model": "echo", "messages": _HELLO},
+    ),
+    "ChatAnswer": one({"id": STRING, "model": STRING, "choices": many(one({})), "usage": ANY}, "choices"),
+    "CompletionRequest": one(
+        {"model": _MODEL, "prompt": STRING, "stream": _STREAM}, "prompt", example={"model": "echo", "prompt": "hello"}
+    ),
+    "ResponsesRequest": one(
+        {"model": _MODEL, "input": _TEXT, "stream": _STREAM, "tools": _TOOLS},
+        example={"model": "echo", "input": "hello"},
+    ),
+    "Response": one({"id": STRING, "model": STRING, "status": STRING, "output": many(one({}))}, "id", "output"),
+    "MessagesRequest": one(
+        {"model": _MODEL, "max_tokens": NUMBER, "messages": _TURNS, "stream": _STREAM, "tools": _TOOLS},
+        "messages",
+        "max_tokens",
+        example={"model": "echo", "max_tokens": 64, "messages": _HELLO},
+    ),
+    "Message": one({"id": STRING, "model": STRING, "content": many(one({})), "usage": one({})}, "content"),
+    "CountTokensRequest": one(
+        {"model": _MODEL, "messages": _TURNS, "tools": _TOOLS},
+        "messages",
+        example={"model": "echo", "messages": _HELLO},
+    ),
+    "CountedTokens": one({"input_tokens": NUMBER}, "input_tokens"),
+    "GenerateContentRequest": one(
+        {"contents": _CONTENTS, "systemInstruction": one({}), "generationConfig": one({}), "tools": _TOOLS},
+        "contents",
+        example={"contents": _HELLO_GOOGLE},
+    ),
+    "GenerateContentAnswer": one({"candidates": many(one({})), "usageMetadata": one({}), "modelVersion": STRING}),
+    "CountGooglesTokensRequest": one(
+        {"contents": _CONTENTS, "generateContentRequest": one({})}, example={"contents": _HELLO_GOOGLE}
+    ),
+    "TotalTokens": one({"totalTokens": NUMBER}, "totalTokens"),
+    "Model": one({"id": STRING, "object": {"const": "model"}, "created": NUMBER, "owned_by": STRING}, "id", "object"),
+    "Models": one({"object": {"const": "list"}, "data": many(ref("Model"))}, "object", "data"),
+    "AnthropicModel": one({"type": {"const": "model"}, "id": STRING, "display_name": STRING}, "type", "id"),
+    "AnthropicModels": one({"data": many(ref("AnthropicModel")), "has_more": {"type": "boolean"}}, "data", "has_more"),
+    "GoogleModel": one({"name": STRING, "displayName": STRING}, "name"),
+    "GoogleModels": one({"models": many(ref("GoogleModel"))}, "models"),
+    "OpenAIError": one(
+        {
+            "error": one(
+                {
+                    "message": STRING,
+                    "type": {"type": ["string", "null"]},
+                    "param": ANY,
+                    "code": {"type": ["string", "integer", "null"]},
+                },
+                "message",
+            )
+        },
+        "error",
+    ),
+    "AnthropicError": one(
+        {"type": {"const": "error"}, "error": one({"type": STRING, "message": STRING}, "type", "message")},
+        "type",
+        "error",
+    ),
+    "GoogleError": one(
+        {"error": one({"code": {"type": "integer"}, "message": STRING, "status": STRING}, "code", "message", "status")},
+        "error",
+    ),
+    "Event": one(
+        {"event": STRING, "data": STRING},
+        "data",
+        says="A server-sent event, its data JSON of the dialect. Streams end with the dialect's own last event.",
+    ),
+    "Readiness": one(
+        {"ready": {"type": "boolean"}, "revision": NUMBER},
+        "ready",
+        says="What is served, since when, and whether anything is wrong.",
+    ),
+}
+
+HEADERS: Final[dict[str, Schema]] = {
+    "x-jackfield-request-id": {"description": "The request's id, also of its usage row.", "schema": STRING},
+    "x-jackfield-revision": {"description": "The configuration that answered.", "schema": STRING},
+    "x-jackfield-route": {"description": "Account and upstream model that were asked last.", "schema": STRING},
+    "x-jackfield-attempts": {"description": "How many upstream requests were made.", "schema": STRING},
+    "x-jackfield-dropped": {
+        "description": "Members that the upstream's API cannot say and that were left out, with commas between.",
+        "schema": STRING,
+    },
+    "x-jackfield-error": {"description": "The error's stable code, as docs/errors.md lists them.", "schema": STRING},
+    "retry-after": {"description": "Seconds, where waiting helps.", "schema": STRING},
+}
+#: Headers of every answer to a caller who is known, and of errors.
+ANSWERED: Final = (
+    "x-jackfield-request-id",
+    "x-jackfield-revision",
+    "x-jackfield-route",
+    "x-jackfield-attempts",
+    "x-jackfield-dropped",
+)
+REFUSED: Final = (*ANSWERED, "x-jackfield-error", "retry-after")
+
+#: Any one of them. A token in the URL is refused.
+SECURITY: Final[dict[str, Schema]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A project token, as OpenAI's SDKs send it."},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "As Anthropic's SDKs do."},
+    "x-goog-api-key": {"type": "apiKey", "in": "header", "name": "x-goog-api-key", "description": "As Google's do."},
+    "api-key": {"type": "apiKey", "in": "header", "name": "api-key", "description": "As Azure's do."},
+}
+
+
+def headers(names: tuple[str, ...]) -> dict[str, Schema]:
+    """These headers, by reference."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def errors(schema: str) -> dict[str, Schema]:
+    """Every way a request may fail, in one dialect's envelope. An upstream's own status is passed on."""
+    content = {"application/json": {"schema": ref(schema)}}
+    told = {"content": content, "headers": headers(REFUSED)}
+    return {
+        "400": told | {"description": "The request cannot be understood, or not be served as it is."},
+        "401": told | {"description": "No valid project token, or an upstream that refused our key."},
+        "404": told | {"description": "No such model, or none that the token may use."},
+        "429": told | {"description": "Rate limited: see retry-after."},
+        "default": told | {"description": "Any other error: its code is in x-jackfield-error."},
+    }
