@@ -200,3 +200,58 @@ def test_the_family_of_a_request():
     )
     assert choose(OPENAI_CHAT, "worker-fleet", {}) == "worker-fleet"
     assert not FAMILIES["worker-fleet"].is_served
+
+
+AZURE = "https://{resource}.{domain}/openai/deployments/{deployment}/chat/completions?api-version={api_version}"
+
+
+@pytest.mark.parametrize(
+    ("written", "variables", "url"),
+    [
+        ("", {"resource": "r"}, "r.openai.azure.com/openai/deployments/m/chat/completions?api-version=v0"),
+        (
+            "",
+            {"resource": "r", "domain": "cognitiveservices.azure.com", "deployment": "d", "api_version": "v1"},
+            "r.cognitiveservices.azure.com/openai/deployments/d/chat/completions?api-version=v1",
+        ),
+        ("r.openai.azure.com", {}, "r.openai.azure.com/openai/deployments/m/chat/completions?api-version=v0"),
+        ("r.openai.azure.com/openai/", {}, "r.openai.azure.com/openai/deployments/m/chat/completions?api-version=v0"),
+        (
+            "r.cognitiveservices.azure.com/openai/deployments/d/chat/completions?api-version=v2",
+            {},
+            "r.cognitiveservices.azure.com/openai/deployments/d/chat/completions?api-version=v2",
+        ),
+        (
+            "r.openai.azure.com/openai/deployments/d?api-version=v2",
+            {"deployment": "mine", "api_version": "v3"},
+            "r.openai.azure.com/openai/deployments/mine/chat/completions?api-version=v3",
+        ),
+        ("r.openai.azure.com/openai/v1", {}, "r.openai.azure.com/openai/v1/chat/completions"),
+        ("proxy.example/azure/x", {}, "proxy.example/azure/x/chat/completions"),
+    ],
+)
+def test_r11_c22_what_an_account_says_of_its_place_at_azure(written, variables, url):
+    defaults = (
+        Variable("resource"),
+        Variable("domain", default="openai.azure.com"),
+        Variable("api_version", default="v0"),
+    )
+    one = provider(family="azure-openai", base_url=AZURE, variables=defaults)
+    mine = account(base_url=f"https://{written}" if written else "", variables=variables)
+    assert call_url(base_url(one, mine, {}, "azure-openai"), "azure-openai", "m") == f"https://{url}"
+
+
+def test_c22_azure_without_a_resource_is_a_configuration_error():
+    one = provider(family="azure-openai", base_url=AZURE, variables=(Variable("domain", default="x.example"),))
+    with pytest.raises(UnfilledVariable, match="resource"):
+        base_url(one, account(), {}, "azure-openai")
+
+
+def test_c25_sap_takes_the_deployment_for_a_model_and_the_base_urls_version():
+    def url(base):
+        return call_url(base, "sap-ai-core", "d1", stream=True)
+
+    tail = "v2/inference/deployments/d1/chat/completions?api-version"
+    assert url("https://a.example") == f"https://a.example/{tail}=2024-12-01-preview"
+    assert url("https://a.example/v2") == f"https://a.example/{tail}=2024-12-01-preview"
+    assert url("https://a.example?api-version=2023-05-15") == f"https://a.example/{tail}=2023-05-15"
