@@ -27,6 +27,7 @@ from providers.exchange import Call, Outgoing
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, base_url, variables_of
 from providers.model_lists import MOST_BYTES, BadList, Listing, list_url, read_list, source_of
+from providers.quirks import as_signed, of_family
 from routing.snapshot import RouteEntry, Snapshot
 
 #: Seconds for one list; lists that are asked for at once.
@@ -152,7 +153,8 @@ def _request(account: AccountEntry, provider: ProviderEntry, family: str, lease:
         *FAMILIES[family].headers,
         *(lease.headers if lease is not None else ()),
     ]
-    unsigned = Unsigned(provider, "GET", url, headers, b"", variables)
+    signed_by = as_signed(provider, of_family(provider.quirks, {}, family))
+    unsigned = Unsigned(signed_by, "GET", url, headers, b"", variables)
     url, headers = sign(unsigned, lease.secret if lease is not None else None)
     return Outgoing("GET", url, headers, b"", Call(account.private_network, account.timeouts))
 
