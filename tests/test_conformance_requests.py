@@ -19,6 +19,8 @@ from conformance.scenarios import SCENARIOS
 from conformance.scenarios_of_one import OF_ONE
 from conformance.speakers_native import SPEAKERS
 
+pytestmark = pytest.mark.slow
+
 _TALK = SCENARIOS["calls_and_results"]
 _FAILED = tuple((*item[:3], True) for item in _TALK.turns[2][1])
 

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +31,15 @@ PLACES = {
     "cohere-chat": ("/v2", "bearer"),
 }
 DIALECTS = ("openai_chat", "openai_responses", "anthropic_messages", "google_generate")
-KEYS = {f"REPLAY_KEY_{number}": f"sk-replay-{number}-0123456789abcdef" for number in range(len(DIALECTS))}
+#: A key for each account: where one is limited, no other rests with it.
+KEYS = {
+    f"REPLAY_KEY_{at}_{number}": f"sk-replay-{at}-{number}-0123456789abcdef"
+    for at in range(len(PLACES))
+    for number in range(len(DIALECTS))
+}
+#: The replay server plays one recording per family at a time.
+THREADS = 3
+Case = dict[str, Any]
 PARTS = ("text", "reasoning", "tools", "stop", "usage")
 
 
@@ -59,7 +69,7 @@ def document(upstream: str) -> str:
     recorded rate limit sends to rest is missed by nobody else.
     """
     parts = []
-    for family, (path, credential) in PLACES.items():
+    for at, (family, (path, credential)) in enumerate(PLACES.items()):
         parts.append(f'''
 [[provider]]
 id = "replay-{family}"
@@ -74,7 +84,7 @@ credential = "{credential}"
 name = "replay-{family}-{dialect}"
 provider = "replay-{family}"
 private_network = true
-keys = ["env:REPLAY_KEY_{number}"]
+keys = ["env:REPLAY_KEY_{at}_{number}"]
 """)
             # A model per vendor: how one ends its streams is remembered of the upstream model.
             parts += [
@@ -99,6 +109,18 @@ class Run:
     def __init__(self, upstream: str, place: Installation, server: Server) -> None:
         self.upstream = upstream
         self.clients = Clients(server.url, place.token())
+
+    def all(self, wanted: Iterable[tuple[Case, str]]) -> list[tuple[Case, str, list[str]]]:
+        """(recording, dialect, what was wrong) of each; families side by side, the recorded limits last."""
+        queues: dict[str, list[tuple[Case, str]]] = defaultdict(list)
+        for case, dialect in sorted(wanted, key=lambda one: one[0]["status"] == 429):
+            queues[family_of(case)].append((case, dialect))
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = pool.map(self._in_turn, sorted(queues.values(), key=len, reverse=True))
+            return [one for told in found for one in told]
+
+    def _in_turn(self, queue: list[tuple[Case, str]]) -> list[tuple[Case, str, list[str]]]:
+        return [(case, dialect, self.mismatches(case, dialect)) for case, dialect in queue]
 
     def mismatches(self, case: dict[str, Any], dialect: str) -> list[str]:
         """What an SDK read otherwise than it was recorded; empty: all is as it was."""
