@@ -15,7 +15,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,8 +26,8 @@ import msgspec
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 
-from api import inflight
-from api.models import UsageRecord
+from api import inflight, keeping
+from api.models import StoredResponse, UsageRecord
 from api.usage import Outcome, Row, as_record_fields
 from keys.models import ApiToken, ProviderKey
 
@@ -36,10 +36,13 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 #: Bytes read of one segment at a time.
 CHUNK = 4 * 1024 * 1024
+#: The same of kept responses: more than the longest of their lines, which are in base64.
+RESPONSE_CHUNK = 2 * keeping.MOST
 #: A draft that was never renamed belongs to a process that died at its birth; it is removed after this many seconds.
 DRAFT_AGE = 3600.0
 
 _decode = msgspec.json.Decoder(Row).decode
+_decode_response = msgspec.json.Decoder(keeping.Line).decode
 _TEXT_LIMITS = {column.name: column.max_length for column in UsageRecord._meta.concrete_fields if column.max_length}
 #: The largest number that both databases' columns hold.
 _BIGGEST = 2**63 - 1
@@ -53,6 +56,7 @@ class Report:
     interrupted: int = 0
     bad: int = 0
     segments: int = 0
+    responses: int = 0
     waiting: str = ""
     _tokens: dict[str, float] = field(default_factory=dict)
     _keys: dict[str, float] = field(default_factory=dict)
@@ -74,6 +78,7 @@ def drain(folder: Path | None = None) -> Report:
         close_old_connections()
         try:
             _drain_all(folder, report)
+            _drain_responses(keeping.folder(folder), report)
             _touch(report)
         except (OperationalError, InterfaceError) as problem:
             report.waiting = f"the database is away ({type(problem).__name__})"
@@ -104,31 +109,66 @@ def _drain_all(folder: Path, report: Report) -> None:
             if table is not None and dead and done:
                 _book_interrupted(table, report)
                 table.unlink()
-    now = time.time()
-    for draft in folder.glob("*.new"):
-        if now - draft.stat().st_mtime > DRAFT_AGE:
-            draft.unlink(missing_ok=True)
+    _remove_drafts(folder)
 
 
 def _writer_of(segment: Path) -> str:
     return segment.stem.rpartition("-")[0]
 
 
-def _drain_segment(path: Path, report: Report) -> bool:
+def _drain_responses(folder: Path, report: Report) -> None:
+    """Kept responses, the same way; nothing of them is in flight."""
+    for path in sorted(folder.glob("*.jsonl")):
+        _drain_segment(path, report, _insert_responses, RESPONSE_CHUNK)
+    _remove_drafts(folder)
+
+
+def _insert_responses(data: bytes, path: Path, report: Report) -> None:
+    rows: list[StoredResponse] = []
+    bad: list[bytes] = []
+    for line in filter(None, data.split(b"\n")):
+        try:
+            found = _decode_response(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            bad.append(line)
+            continue
+        at = datetime.fromtimestamp(found.at, UTC)
+        rows.append(StoredResponse(project=found.project, response_id=found.id, created_at=at, sealed=found.sealed))
+    for row in rows:  # one by one: a batch of these is large
+        StoredResponse.objects.bulk_create([row], ignore_conflicts=True)
+    report.responses += len(rows)
+    if bad:
+        _set_aside(path, bad, report)
+
+
+def _remove_drafts(folder: Path) -> None:
+    now = time.time()
+    for draft in folder.glob("*.new"):
+        if now - draft.stat().st_mtime > DRAFT_AGE:
+            draft.unlink(missing_ok=True)
+
+
+def _drain_segment(
+    path: Path,
+    report: Report,
+    insert: Callable[[bytes, Path, Report], None] | None = None,
+    chunk: int = CHUNK,
+) -> bool:
     """True when all of it is in the database and the file is gone."""
+    insert = insert or _insert_lines
     mark = path.with_suffix(".pos")
     with _locked(path) as ended:
         position = int(mark.read_text() or 0) if mark.exists() else 0
         with path.open("rb") as file:
             while True:
                 file.seek(position)
-                data = file.read(CHUNK)
+                data = file.read(chunk)
                 end = data.rfind(b"\n") + 1
-                if not end and len(data) == CHUNK:
-                    end = CHUNK  # a line of 4 MiB is no row
+                if not end and len(data) == chunk:
+                    end = chunk  # no line is that long
                 if not end:
                     break
-                _insert_lines(data[:end], path, report)
+                insert(data[:end], path, report)
                 position += end
                 _write_mark(mark, position)
         if not ended:

@@ -128,6 +128,9 @@ class Fault(Enum):
     MODEL_NOT_FOUND = _caller(
         "model_not_found", 404, "There is no such model.", "GET /v1/models lists the models this token may use."
     )
+    RESPONSE_NOT_FOUND = _caller(
+        "response_not_found", 404, "There is no such response.", "Send the whole conversation as `input`."
+    )
     LOOP = _caller(
         "loop_detected", 508, "This request came through this gateway already.", "Do not route a gateway to itself."
     )
@@ -284,6 +287,9 @@ class Fault(Enum):
     NOT_READY = _gateway("not_ready", 503, "The gateway has no configuration yet.", "Retry in a few seconds.")
     SNAPSHOT_TOO_OLD = _gateway(
         "snapshot_too_old", 503, "The gateway's configuration is too old to be trusted.", "Restore its database."
+    )
+    RESPONSES_AWAY = _gateway(
+        "responses_away", 503, "Earlier responses cannot be looked up now.", "Retry, or send the whole conversation."
     )
     OVERLOADED = _gateway(
         "gateway_overloaded",

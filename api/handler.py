@@ -23,7 +23,7 @@ from django.http import Http404, HttpResponseBase
 from django.http.request import validate_host
 from django.urls import ResolverMatch, get_resolver
 
-from api import health, identity, journal
+from api import health, identity, journal, keeping
 from api.answer import Answer, EventStream
 from api.errors import ApiError, Fault
 from api.refusals import dialect_of, refusal
@@ -72,12 +72,14 @@ class DataHandler(ASGIHandler):
         health.start()
         identity.via()
         journal.current()
+        keeping.start()
         health.share()
 
     def stop(self) -> None:
-        """Close the journal, when the last request is over."""
+        """Close what is written to, when the last request is over."""
         health.unshare()
         journal.stop()
+        keeping.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         watchers = scope.get("jackfield.watchers")

@@ -15,6 +15,7 @@ import os
 import time
 from collections import deque
 from pathlib import Path
+from typing import ClassVar
 
 from django.conf import settings
 
@@ -30,8 +31,10 @@ SEGMENT_AGE = 300.0
 QUEUE_LINES = 100_000
 
 
-class Journal:
-    """The append side, one per process. Not for threads: the event loop's thread is the only writer."""
+class Lines:
+    """The append side of one folder. Not for threads: the event loop's thread is the only writer."""
+
+    most_queued: ClassVar[int] = QUEUE_LINES
 
     def __init__(self, folder: Path, *, fsync: bool = False) -> None:
         self.folder = folder
@@ -47,20 +50,14 @@ class Journal:
         self._opened = 0.0
         self._torn = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.inflight = InFlight(folder, self.writer)
-
-    def append(self, row: Row) -> None:
-        """Write one line. Never raises for the disk's sake."""
-        self._put(encode_row(row) + b"\n")
-        self.inflight.clear(row.request_id)
 
     def close(self) -> None:
         """End this writer: what it wrote can be drained to the end."""
         self._flush_queue()
         self._close_segment()
-        self.inflight.close()
 
-    def _put(self, line: bytes) -> None:
+    def put(self, line: bytes) -> None:
+        """Write one line, its end included. Never raises for the disk's sake."""
         if self.queue:
             self._keep(line)
             self._flush_queue()
@@ -72,11 +69,11 @@ class Journal:
             self.queue.popleft()
 
     def _keep(self, line: bytes) -> None:
-        if len(self.queue) >= QUEUE_LINES:
+        if len(self.queue) >= self.most_queued:
             self.queue.popleft()
             self.lost += 1
             if self.lost == 1 or self.lost % 1000 == 0:
-                logger.error("the journal cannot be written: %d usage rows given up", self.lost)
+                logger.error("the journal cannot be written: %d lines given up", self.lost)
         self.queue.append(line)
 
     def _write(self, line: bytes) -> bool:
@@ -116,6 +113,24 @@ class Journal:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+class Journal(Lines):
+    """The usage rows of this process, and what it has in flight."""
+
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
+        super().__init__(folder, fsync=fsync)
+        self.inflight = InFlight(folder, self.writer)
+
+    def append(self, row: Row) -> None:
+        """Write one row. Never raises for the disk's sake."""
+        self.put(encode_row(row) + b"\n")
+        self.inflight.clear(row.request_id)
+
+    def close(self) -> None:
+        """End this writer: what it wrote can be drained to the end."""
+        super().close()
+        self.inflight.close()
 
 
 _journal: Journal | None = None

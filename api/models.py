@@ -54,6 +54,21 @@ class UsageRecord(models.Model):
         return self.request_id
 
 
+class StoredResponse(models.Model):
+    """A response that a project may come back to, sealed; empty once it was deleted, so that it does not come again."""
+
+    project = models.BigIntegerField()
+    response_id = models.CharField(max_length=191)
+    created_at = models.DateTimeField(db_index=True)
+    sealed = models.BinaryField(default=bytes)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("project", "response_id"), name="one_response_per_id"),)
+
+    def __str__(self) -> str:
+        return self.response_id
+
+
 #: Nothing failed here: the caller's mistake, or what it asked for is not set up or not allowed.
 REFUSED: Final = models.Q(fault__in=("caller", "policy"))
 #: What went wrong upstream or here.

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from api.health import Healthz, Metrics, Readyz
 from api.listing import Model, Models
 from api.openapi import OpenApi
+from api.responses import InputItems, Responses, Stored
 from api.views import (
     ChatCompletions,
     Completions,
@@ -13,13 +14,14 @@ from api.views import (
     GenerateContent,
     Messages,
     NotFound,
-    Responses,
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),
     path("v1/completions", Completions.as_view(), name="completions"),
     path("v1/responses", Responses.as_view(), name="responses"),
+    re_path(r"^v1/responses/(?P<name>[^/]{1,191})\Z", Stored.as_view(), name="response"),
+    re_path(r"^v1/responses/(?P<name>[^/]{1,191})/input_items\Z", InputItems.as_view(), name="input-items"),
     path("v1/messages", Messages.as_view(), name="messages"),
     re_path(
         r"^v1(?:beta|alpha)?/models/(?P<name>.{1,191}):(?P<verb>generateContent|streamGenerateContent)\Z",

@@ -159,13 +159,6 @@ class Completions(Conversation):
     dialect = "openai_completions"
 
 
-class Responses(Conversation):
-    """POST /v1/responses."""
-
-    endpoint = "responses"
-    dialect = "openai_responses"
-
-
 class Messages(Conversation):
     """POST /v1/messages. Anthropic's own headers go to upstreams that speak its dialect."""
 

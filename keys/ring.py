@@ -56,6 +56,7 @@ class Purpose(StrEnum):
 
     CREDENTIAL = "cred-kek"
     SNAPSHOT = "snapshot-kek"
+    RESPONSE = "response-kek"
     TOKEN = "token-mac"  # noqa: S105 - a label, not a token
     ROW = "row-mac"
     AUDIT = "audit-mac"
@@ -64,7 +65,7 @@ class Purpose(StrEnum):
 
 
 #: Purposes whose key comes from a rotating key; the others come from the root.
-SEALING: Final = frozenset({Purpose.CREDENTIAL, Purpose.SNAPSHOT})
+SEALING: Final = frozenset({Purpose.CREDENTIAL, Purpose.SNAPSHOT, Purpose.RESPONSE})
 
 
 class State(StrEnum):

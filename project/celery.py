@@ -46,6 +46,7 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={
         "drain the journal": {"task": "api.drain", "schedule": 60.0},
+        "forget old responses": {"task": "api.forget", "schedule": 3600.0},
         "look for vanished models": {"task": "routing.sync_models", "schedule": 86_400.0},
     },
 )

@@ -193,6 +193,8 @@ MAX_SNAPSHOT_AGE_HOURS = env.float("JACKFIELD_MAX_SNAPSHOT_AGE_HOURS", 24.0)
 JOURNAL_FSYNC = env.bool("JACKFIELD_JOURNAL_FSYNC", False)
 #: Seconds a rate-limited key cools when the upstream names no time.
 KEY_COOLDOWN = env.float("JACKFIELD_KEY_COOLDOWN", 30.0)
+#: Days that responses are kept for GET /v1/responses/{id} and `previous_response_id`; 0 keeps none.
+RESPONSES_DAYS = env.float("JACKFIELD_RESPONSES_DAYS", 30.0)
 #: Days a token may live at most, which is then also its default; 0 sets no limit.
 TOKEN_MAX_DAYS = env.float("JACKFIELD_TOKEN_MAX_DAYS", 0.0)
 

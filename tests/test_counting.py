@@ -1,4 +1,4 @@
-"""Tokens are counted by the upstream that would serve, asked through the official clients; or estimated, and said so."""
+"""Tokens are counted by the upstream that would serve, asked by official clients; or estimated, and said so."""
 
 from __future__ import annotations
 

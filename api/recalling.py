@@ -1,0 +1,121 @@
+"""Finding a kept response again: in this process's memory, else in the database, else on its way there.
+
+What memory lacks is looked up in a thread, which is the one place where a request on /v1 may wait for the database:
+only those that name an earlier response do. What was not drained yet is in a file of this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError, connections
+
+from api import keeping
+from api.errors import ApiError, Fault
+from api.keeping import Line, Turn
+from api.models import StoredResponse
+from keys.sealing import Unsealable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_line = msgspec.json.Decoder(Line).decode
+
+
+async def recall(project: int, response_id: str) -> Turn | None:
+    """A response that this project's requests were answered with, None if there is none. Raises ApiError."""
+    if not 0 < len(response_id) <= keeping.LONGEST_ID or "\x00" in response_id:
+        return None
+    found = keeping.recent(project, response_id)
+    if found is not None:
+        return found
+    return await asyncio.to_thread(_apart, _find, project, response_id)
+
+
+async def forget(project: int, response_id: str) -> bool:
+    """Delete a response; False if there is none. Raises ApiError."""
+    if await recall(project, response_id) is None:
+        return False
+    keeping.memory.drop(project, response_id)
+    await asyncio.to_thread(_apart, _bury, project, response_id)
+    return True
+
+
+def forget_old() -> int:
+    """Delete what is older than the setting says, graves included. Returns how many."""
+    return int(StoredResponse.objects.filter(created_at__lt=_oldest()).delete()[0])
+
+
+def _oldest() -> datetime:
+    return datetime.now(UTC) - timedelta(days=settings.RESPONSES_DAYS)
+
+
+def _apart(work: Callable[[int, str], T], project: int, response_id: str) -> T:
+    """Work with the database in a thread that keeps no connection. Raises ApiError."""
+    try:
+        return work(project, response_id)
+    except DatabaseError as problem:
+        logger.error("kept responses cannot be reached: %s", type(problem).__name__)
+        raise ApiError(Fault.RESPONSES_AWAY) from None
+    finally:
+        connections.close_all()
+
+
+def _find(project: int, response_id: str) -> Turn | None:
+    row = _row(project, response_id)
+    if row is None:
+        waiting = _waiting(keeping.folder(settings.HOME.journal), project, response_id)
+        row = _row(project, response_id) if waiting is None else waiting
+    if not row:
+        return None
+    try:
+        return keeping.opened(project, response_id, row)
+    except Unsealable as problem:
+        logger.error("a kept response cannot be opened: %s", problem)
+        return None
+
+
+def _row(project: int, response_id: str) -> bytes | None:
+    """What the database holds: empty where the response was deleted or is too old."""
+    found = StoredResponse.objects.filter(project=project, response_id=response_id).first()
+    if found is None:
+        return None
+    return bytes(found.sealed) if found.created_at >= _oldest() else b""
+
+
+def _waiting(folder: Path, project: int, response_id: str) -> bytes | None:
+    """What a line that is not drained yet holds."""
+    start = b'{"id":' + msgspec.json.encode(response_id) + b","
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            continue  # drained this moment
+        at = 0 if data.startswith(start) else data.find(b"\n" + start)
+        while at >= 0:
+            begin = at + (data[at : at + 1] == b"\n")
+            end = data.find(b"\n", begin)
+            if end < 0:
+                break
+            line = _line(data[begin:end])
+            if line.project == project:
+                return line.sealed
+            at = data.find(b"\n" + start, end)
+    return None
+
+
+def _bury(project: int, response_id: str) -> None:
+    """A row without contents stays, so that a line that is drained later does not bring them back."""
+    StoredResponse.objects.update_or_create(
+        project=project,
+        response_id=response_id,
+        defaults={"sealed": b""},
+        create_defaults={"sealed": b"", "created_at": datetime.now(UTC)},
+    )

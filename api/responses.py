@@ -1,0 +1,154 @@
+"""/v1/responses: asking, and coming back to what was answered. A project sees its own responses only."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+from django.http import HttpResponse, HttpResponseBase
+from rest_framework.request import Request
+
+from api import forward, recalling
+from api.answer import JSON, Answer
+from api.body import read_json
+from api.errors import BY_CODE, ApiError, Fault
+from api.keeping import Turn
+from api.turns import DIALECT, Turning, with_earlier
+from api.views import Conversation, DataView
+from providers.dialects.jsonio import BadBody, Fields
+
+_MOST: Final = 100
+_USUAL: Final = 20
+
+
+class Responses(Conversation):
+    """POST /v1/responses."""
+
+    endpoint = "responses"
+    dialect = DIALECT
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        project = request.user.project.id
+        keeper = None if fields.flag("store") is False else project
+        earlier = _earlier(fields)
+        if not earlier:
+            return await forward.chat(self.trip, Turning(fields, self.trip.row.request_id, keeper))
+        turn = await recalling.recall(project, earlier)
+        if turn is None:
+            asked = Turning(fields, self.trip.row.request_id, keeper, unknown=earlier)
+        else:
+            try:
+                fields = with_earlier(fields, turn)
+            except BadBody as problem:
+                raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
+            asked = Turning(fields, self.trip.row.request_id, keeper, earlier=earlier)
+        return await forward.chat(self.trip, asked)
+
+
+class Stored(DataView):
+    """GET and DELETE /v1/responses/{id}."""
+
+    endpoint = "responses"
+    dialect = DIALECT
+    http_method_names = ["get", "delete"]
+
+    async def get(self, request: Request, name: str) -> HttpResponse:
+        if _query(request).get("stream", ["false"])[-1] not in ("", "false", "0"):
+            raise ApiError(Fault.UNSUPPORTED, "A kept response is not streamed.", param="stream")
+        return self._say(bytes((await _found(request, name)).response))
+
+    async def delete(self, request: Request, name: str) -> HttpResponse:
+        if not await recalling.forget(request.user.project.id, name):
+            raise _missing(name)
+        return self._say(msgspec.json.encode({"id": name, "object": "response", "deleted": True}))
+
+    def _say(self, body: bytes) -> HttpResponse:
+        return Answer(body, [JSON, *self.trip.headers()])
+
+
+class InputItems(Stored):
+    """GET /v1/responses/{id}/input_items: what the response answered, earlier turns included."""
+
+    http_method_names = ["get"]
+
+    async def get(self, request: Request, name: str) -> HttpResponse:
+        query = _query(request)
+        turn = await _found(request, name)
+        items = _items(turn)
+        if query.get("order", ["desc"])[-1] != "asc":
+            items.reverse()
+        after = query.get("after", [""])[-1]
+        if after:
+            ids = [item["id"] for item in items]
+            if after not in ids:
+                raise ApiError(Fault.INVALID_PARAMETER, "`after` names no item of this response.", param="after")
+            items = items[ids.index(after) + 1 :]
+        limit = query.get("limit", [str(_USUAL)])[-1]
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 0 < int(limit) <= _MOST):
+            raise ApiError(Fault.INVALID_PARAMETER, f"`limit` must be from 1 to {_MOST}.", param="limit")
+        page = items[: int(limit)]
+        listed = {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": len(items) > len(page),
+        }
+        return self._say(msgspec.json.encode(listed))
+
+
+def _earlier(fields: Fields) -> str:
+    """The id of the response that this request goes on from. Raises ApiError."""
+    earlier = fields.text("previous_response_id")
+    if earlier is None:
+        if fields.get("previous_response_id") not in (None, b"null"):
+            text = "`previous_response_id` must be a string."
+            raise ApiError(Fault.INVALID_PARAMETER, text, param="previous_response_id")
+        return ""
+    if earlier and fields.get("conversation") not in (None, b"null"):
+        text = "`previous_response_id` and `conversation` exclude each other."
+        raise ApiError(Fault.INVALID_PARAMETER, text, param="previous_response_id")
+    return earlier
+
+
+async def _found(request: Request, name: str) -> Turn:
+    turn = await recalling.recall(request.user.project.id, name)
+    if turn is None:
+        raise _missing(name)
+    return turn
+
+
+def _missing(name: str) -> ApiError:
+    return ApiError(Fault.RESPONSE_NOT_FOUND, f"Response with id '{name}' not found.")
+
+
+def _query(request: Request) -> dict[str, list[str]]:
+    try:
+        return parse_qs(request.META["QUERY_STRING"], max_num_fields=32)
+    except ValueError:
+        raise ApiError(Fault.INVALID_PARAMETER, "The query has too many parameters.") from None
+
+
+def _items(turn: Turn) -> list[dict[str, Any]]:
+    """The items of a request's input as the API lists them: each with a type, an id and, if a message, parts."""
+    asked: Any = msgspec.json.decode(turn.input)
+    if isinstance(asked, str):
+        asked = [{"role": "user", "content": asked}]
+    items = [item for item in asked if isinstance(item, dict)] if isinstance(asked, list) else []
+    return [_listed(item, turn.id, number) for number, item in enumerate(items)]
+
+
+def _listed(item: dict[str, Any], response_id: str, number: int) -> dict[str, Any]:
+    kind = item.get("type") or "message"
+    if not item.get("id"):
+        stem = "msg" if kind == "message" else "item"
+        item = {"id": f"{stem}_{hashlib.sha256(f'{response_id} {number}'.encode()).hexdigest()[:32]}", **item}
+    content = item.get("content")
+    if kind != "message" or not isinstance(content, str):
+        return {**item, "type": kind}
+    part = "output_text" if item.get("role") == "assistant" else "input_text"
+    more = {"annotations": []} if part == "output_text" else {}
+    return {"status": "completed", **item, "type": kind, "content": [{"type": part, "text": content, **more}]}

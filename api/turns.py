@@ -1,0 +1,223 @@
+"""A request of the Responses API: its earlier turns put in, its answer kept for the turns to come.
+
+An earlier turn that is ours is sent on as a whole conversation, to whatever upstream. One that is not ours may be the
+upstream's own, if that speaks this dialect; others are told that there is no such response.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from api import keeping
+from api.errors import ApiError, Fault
+from api.keeping import Turn
+from api.lanes import Asked, Told
+from providers.dialects.canon import Answer, Began, Delta
+from providers.dialects.dialect import Reader, StreamError, Tap
+from providers.dialects.jsonio import Fields, read_object
+from providers.dialects.openai_responses.turns import carried, continued
+from providers.dialects.openai_responses.writer import Writer
+from providers.dialects.registry import UPSTREAMS
+from providers.dialects.sse import Event
+from providers.dialects.streams import Translation, gathered
+from providers.dialects.usage import Usage
+from providers.families import FAMILIES
+from routing.resolve import Candidate
+
+DIALECT: Final = "openai_responses"
+#: What an answer says of the earlier response, where the upstream was not told of any.
+_NO_EARLIER: Final = re.compile(rb'"previous_response_id"\s*:\s*null')
+_NOTHING: Final = (None, b"null", b"false")
+#: Items that a request may hold without an id.
+_ANONYMOUS: Final = frozenset(
+    {"message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def with_earlier(fields: Fields, turn: Turn) -> Fields:
+    """The request with the whole conversation in it, in place of the id of its last turn. Raises BadBody."""
+    earlier = carried({"input": msgspec.json.decode(turn.input)}, msgspec.json.decode(turn.response))
+    body: dict[str, Any] = msgspec.json.decode(fields.body())
+    return read_object(_encode(continued(body, [_own(item) for item in earlier if _goes_on(item)])))
+
+
+def _goes_on(item: dict[str, Any]) -> bool:
+    """Reasoning that is no more than an id is known to one upstream and key only: without it, each takes the rest."""
+    return item.get("type") != "reasoning" or "encrypted_content" in item
+
+
+def _own(item: dict[str, Any]) -> dict[str, Any]:
+    """An item as one of this request: by an id, an upstream would look for an item of its own."""
+    if item.get("type", "message") not in _ANONYMOUS:
+        return item
+    return {name: value for name, value in item.items() if name not in ("id", "status")}
+
+
+class Turning(Asked):
+    """One request. `keeper`: the project that its answer is kept for, None: it is not kept.
+
+    `request_id` makes the ids of answers that an upstream of another dialect gave, `earlier` is the id of the turn
+    whose conversation was put in, `unknown` one that is not ours.
+    """
+
+    __slots__ = ("_conversed", "_earlier", "_given", "_keeper", "_unknown")
+
+    def __init__(
+        self, fields: Fields, request_id: str, keeper: int | None, earlier: str = "", unknown: str = ""
+    ) -> None:
+        super().__init__(DIALECT, fields)
+        self._given = request_id
+        self._earlier = earlier
+        self._unknown = unknown
+        self._conversed = fields.get("conversation") not in _NOTHING
+        # What the upstream alone has the beginning of cannot be gone on with from here.
+        self._keeper = None if unknown or self._conversed else keeper
+
+    def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
+        if not FAMILIES[candidate.family].speaks(DIALECT):
+            self._refuse_foreign()
+        return super().told(candidate, model, stream)
+
+    def _refuse_foreign(self) -> None:
+        """What only an upstream of this API can do. Raises ApiError."""
+        if self._unknown:
+            text = f"Previous response with id '{self._unknown}' not found."
+            raise ApiError(Fault.RESPONSE_NOT_FOUND, text, param="previous_response_id")
+        if self._conversed:
+            text = "The model's provider keeps no conversations."
+            raise ApiError(Fault.UNSUPPORTED, text, param="conversation")
+        if self.fields.get("background") not in _NOTHING:
+            raise ApiError(
+                Fault.UNSUPPORTED, "The model's provider does no work in the background.", param="background"
+            )
+
+    # --- the answer -------------------------------------------------------------------------------------------------
+
+    def answer(
+        self, body: bytes, candidate: Candidate, public: str, *, streamed: bool = False
+    ) -> tuple[bytes, Usage | None]:
+        if self._goes_through(candidate) or FAMILIES[candidate.family].speaks(DIALECT):
+            body, usage = super().answer(body, candidate, public, streamed=streamed)
+        else:
+            upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
+            found = gathered(body, upstream.reader(), upstream.splitter()) if streamed else upstream.read_answer(body)
+            body, usage = self._written(found, public), found.usage
+        body = self.linked(body)
+        self.keep(body)
+        return body, usage
+
+    def _written(self, answer: Answer, public: str) -> bytes:
+        return self.client.write_answer(msgspec.structs.replace(answer, id=self._given), public, self.request)
+
+    def tap(self, candidate: Candidate, public: str) -> Tap:
+        family = FAMILIES[candidate.family]
+        if self._goes_through(candidate):
+            tap: Any = self.client.tap(public, self.asked_usage)
+            return _Keeping(self, tap, tap)
+        reader = UPSTREAMS[family.dialect].reader()
+        writer = Writer(public, self.request)
+        return _Keeping(
+            self, Translation(reader if family.speaks(DIALECT) else _Named(reader, self._given), writer), writer
+        )
+
+    def linked(self, said: bytes) -> bytes:
+        """An answer, or events, with the id of the earlier response in it, of which the upstream knew nothing."""
+        if not self._earlier or b"previous_response_id" not in said:
+            return said
+        return _NO_EARLIER.sub(b'"previous_response_id":' + _encode(self._earlier), said)
+
+    def keep(self, response: bytes) -> None:
+        """Keep the answer for turns to come."""
+        if self._keeper is None:
+            return
+        self.fields.restore()
+        keeping.keep(self._keeper, self.fields.get("input") or b"[]", response)
+
+
+class _Responded(Protocol):
+    response: Any
+
+
+class _Keeping:
+    """A tap whose response is kept when it is whole, before its last event goes out."""
+
+    __slots__ = ("_asked", "_kept", "_source", "_tap")
+
+    def __init__(self, asked: Turning, tap: Tap, source: _Responded) -> None:
+        self._asked = asked
+        self._tap = tap
+        self._source = source
+        self._kept = False
+
+    @property
+    def done_seen(self) -> bool:
+        return self._tap.done_seen
+
+    @property
+    def error(self) -> StreamError | None:
+        return self._tap.error
+
+    @property
+    def finished(self) -> bool:
+        return self._tap.finished
+
+    @property
+    def has_usage(self) -> bool:
+        return self._tap.has_usage
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._tap.usage
+
+    def feed(self, event: Event) -> bytes | None:
+        piece = self._tap.feed(event)
+        if self._tap.done_seen:
+            self._keep()
+        return None if piece is None else self._asked.linked(piece)
+
+    def end(self) -> bytes:
+        piece = self._tap.end()
+        self._keep()
+        return self._asked.linked(piece)
+
+    def _keep(self) -> None:
+        response = self._source.response
+        if response is None or self._kept:
+            return
+        self._kept = True
+        self._asked.keep(self._asked.linked(response if isinstance(response, bytes) else _encode(response)))
+
+
+class _Named:
+    """A reader whose answer has an id of our own: some upstreams give none, and others the same each time."""
+
+    __slots__ = ("_given", "_reader")
+
+    def __init__(self, reader: Reader, given: str) -> None:
+        self._reader = reader
+        self._given = given
+
+    @property
+    def done_seen(self) -> bool:
+        return self._reader.done_seen
+
+    @property
+    def error(self) -> StreamError | None:
+        return self._reader.error
+
+    @property
+    def finished(self) -> bool:
+        return self._reader.finished
+
+    def feed(self, event: Event) -> list[Delta]:
+        return [self._name(delta) for delta in self._reader.feed(event)]
+
+    def end(self) -> list[Delta]:
+        return [self._name(delta) for delta in self._reader.end()]
+
+    def _name(self, delta: Delta) -> Delta:
+        return msgspec.structs.replace(delta, id=self._given) if isinstance(delta, Began) else delta
