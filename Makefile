@@ -9,7 +9,7 @@ LOCK := requirements.txt
 endif
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 
-.PHONY: run test bench bench-scale bench-peers lint lock clean
+.PHONY: run test conformance bench bench-scale bench-peers smoke lint lock clean
 
 run: $(VENV)/made-from-$(LOCK)
 	@exec $(BIN)/python manage.py run
@@ -37,6 +37,10 @@ define install
 @touch $(VENV)/made-from-$(1)
 endef
 
+# Every recorded answer to every client dialect. The recordings lie beside the repository, not in it.
+conformance: $(VENV)/made-from-requirements-dev.txt
+	@$(BIN)/python -m tests.conformance $(ARGS)
+
 bench: $(VENV)/made-from-requirements-dev.txt
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -45,6 +49,9 @@ bench-scale: $(VENV)/made-from-requirements-dev.txt
 
 bench-peers:
 	@$(PYTHON) -m tests.bench.peers
+
+smoke: $(VENV)/made-from-requirements-dev.txt
+	@$(BIN)/python -m tests.smoke $(ARGS)
 
 lint: $(VENV)/made-from-requirements-dev.txt
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy .

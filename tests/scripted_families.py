@@ -122,7 +122,9 @@ def _google_events(turn: Turn) -> bytes:
 def _google_heard(body: Json) -> Heard:
     heard = Heard(system=text_of(body.get("systemInstruction", {}).get("parts", "")))
     for tool in body.get("tools", ()):
-        heard.tools += [each["name"] for each in tool.get("functionDeclarations", ())]
+        # Google takes both spellings, and LiteLLM's is the other one.
+        declared = tool.get("functionDeclarations") or tool.get("function_declarations") or ()
+        heard.tools += [each["name"] for each in declared]
     for content in body["contents"]:
         for part in content["parts"]:
             if "thoughtSignature" in part:

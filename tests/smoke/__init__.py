@@ -1,0 +1,1 @@
+"""`make smoke`: agents, libraries and emulators that others wrote, through a gateway of its own."""
