@@ -204,3 +204,23 @@ OFFERED = [
     ),
     ("opencode/glm-4.7", "messages", "x-api-key", "https://opencode.ai/zen/v1/messages"),
 ]
+
+_GLOBAL = "https://aiplatform.googleapis.com/v1/projects/proj/locations/global"
+_EUROPE = "https://europe-west1-aiplatform.googleapis.com/v1/projects/proj/locations/europe-west1/publishers/anthropic"
+#: Public models whose place is more than a provider's.
+PATCHED = {
+    "gemini": f"{_GLOBAL}/publishers/google/models/gemini-3-flash-preview:generateContent",
+    "gemini-fast": f"{_VERTEX}/google/models/gemini-2.5-flash-lite:generateContent",
+    "gemini-large": f"{_GLOBAL}/publishers/google/models/gemini-3-pro-preview:generateContent",
+    "gemini-search": f"{_GLOBAL}/publishers/google/models/gemini-3-flash-preview:generateContent",
+    "claude": f"{_EUROPE}/models/claude-sonnet-4-5@20250929:rawPredict",
+    "claude-large": f"{_EUROPE}/models/claude-opus-4-5@20251101:rawPredict",
+    "kimi-k2-thinking": f"{_GLOBAL}/endpoints/openapi/chat/completions",
+    "claude-fast": f"{_AWS}/us.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse",
+    "nova-fast": f"{_AWS}/amazon.nova-micro-v1%3A0/converse",
+    "chickytutor": f"{_AWS}/us.anthropic.claude-3-5-haiku-20241022-v1%3A0/converse",
+    "midijourney": "https://res.openai.azure.com/openai/deployments/gpt-4.1-2025-04-14/chat/completions"
+    "?api-version=2024-02-15-preview",
+    "mistral": "https://api.scaleway.ai/v1/chat/completions",
+    "perplexity-fast": "https://api.perplexity.ai/chat/completions",
+}

@@ -15,14 +15,14 @@ import pytest
 
 from catalog_lists import CANONICAL, CATALOG
 from keys.minted import minted
-from keys.models import ProviderKey
+from keys.models import KeySet, ProviderKey
 from providers import transport
 from providers.credentials.request import Grant
 from providers.models import Account, Provider
 from providers.secrets import Secret
 from routing import revisions
 from routing.loading import load_catalog
-from tests.provider_table import ALIASES, FILLED, OFFERED, REFUSED, STREAMED, table
+from tests.provider_table import ALIASES, FILLED, OFFERED, PATCHED, REFUSED, STREAMED, table
 from tests.vendor_replies import reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -184,6 +184,34 @@ def _said(stream: str) -> Iterator[str]:
         if line.startswith("data: {"):
             for choice in json.loads(line[6:])["choices"]:
                 yield choice["delta"].get("content") or ""
+
+
+def test_where_the_public_models_lead(everything: Any, capture: Capture) -> None:
+    """Locations and publishers of Vertex by route, a search that is a switch, and personas."""
+    with revisions.recording("tester"):
+        google = Account.objects.get(name="Google")
+        google.variables = {**google.variables, "project": "proj"}
+        google.save()
+        azure = KeySet.objects.get(account__name="Azure-2 (PointsFlyer)", name="gpt41")
+        azure.variables = {**azure.variables, "resource": "res"}
+        azure.save()
+    for account in ("Google", "AWS", "Scaleway", "Perplexity"):
+        everything.world.keys(Account.objects.get(name=account), f"stored-key-of-{account}")
+    everything.world.keys(azure.account, "stored-key-of-azure-2", name="gpt41")
+    everything.settle()
+    bodies = {}
+    for model, url in PATCHED.items():
+        answer = everything.ask(model)
+        assert answer.status_code == 200, answer.text
+        request = capture.one()
+        assert str(request.url) == url
+        bodies[model] = json.loads(request.content)
+    assert bodies["claude"]["anthropic_version"] == "vertex-2023-10-16" and "model" not in bodies["claude"]
+    assert bodies["gemini-search"]["tools"] == [{"googleSearch": {}}] and "tools" not in bodies["gemini"]
+    assert bodies["kimi-k2-thinking"]["model"] == "moonshotai/kimi-k2-thinking-maas"
+    first, asked = bodies["midijourney"]["messages"]
+    assert first["role"] == "system" and "ABC notation" in first["content"] and asked["content"] == "hi"
+    assert "tutor" in bodies["chickytutor"]["system"][0]["text"]
 
 
 def test_headers_that_some_vendors_want_besides(everything: Any, capture: Capture) -> None:
