@@ -61,6 +61,8 @@ LOST: Table = _table(
 
 #: (scenario, family): how it is said there otherwise, with nothing lost.
 OTHERWISE: Table = _table(
+    ("only_system", _CLAUDE + _GEMINI, "the user must say something: so the user says it"),
+    ("prefill_with_space", _CLAUDE, "a last word of the assistant's that ends in a space is refused"),
     ("two_images", _OLLAMA, "images stand beside the text of a message"),
     ("result_with_image", _GEMINI, "Gemini 2.5 takes images beside a response, not within"),
     ("result_with_image", _COHERE, "results are text: the user shows the image right after"),

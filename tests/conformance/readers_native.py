@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from conformance.meaning import Item, Meaning, Turn, arguments, effort_of, media
@@ -320,9 +321,8 @@ def ollama(body: Body) -> Meaning:
 def legal_for_anthropic(body: Body) -> None:
     """What the API refuses, which a client of its own may be told by it."""
     said = [message for message in body["messages"] if message["role"] != "system"]
-    assert [message["role"] for message in said] == ["user", "assistant"] * (len(said) // 2) + ["user"] * (
-        len(said) % 2
-    ), "turns alternate"
+    roles = [message["role"] for message in said]
+    assert all(one != other for one, other in pairwise(roles)), "turns alternate"
     blocks = [block for message in said for block in _texts(message["content"])] + _texts(body.get("system"))
     assert blocks and all(block.get("text", " ").strip() for block in blocks if block["type"] == "text"), "empty text"
 

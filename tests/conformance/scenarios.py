@@ -113,6 +113,10 @@ SCENARIOS: dict[str, Meaning] = {
     "whitespace": Meaning(turns=(_user("if x:\n\n\n    y = 1\t\n  # two  spaces\r\nend"),)),
     "long_text": Meaning(turns=(_user(_LONG),)),
     "prefill": Meaning(turns=(_user("Write JSON."), _assistant('{"name":'))),
+    "prefill_with_space": Meaning(turns=(_user("Greet me."), _assistant("Hello "))),
+    "control_characters": Meaning(turns=(_user("a\x00b\x1f\x0bc"),)),
+    "assistant_first": Meaning(turns=(_assistant("How can I help?"), _user("What is the sky's colour?"))),
+    "only_system": Meaning(system=("You are terse.",)),
     # what is shown
     "image_url": _asked(("image", IMAGE_URL)),
     "image_data": _asked(("image", IMAGE)),

@@ -117,8 +117,8 @@ _INDEX = {"encrypted_index": "Eo8B"}
 
 def generate(meaning: Meaning) -> Body:
     refuse(meaning, "cited", "cached", "user", "metadata", "tier")
-    if meaning.parallel is False:
-        raise Unsayable("parallel")
+    if meaning.parallel is False or not meaning.turns:
+        raise Unsayable("parallel, or nothing but a system prompt")
     names: list[str] = []
     contents = []
     for role, items in meaning.turns:
