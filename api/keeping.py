@@ -119,9 +119,10 @@ def keep(project: int, asked: bytes, response: bytes) -> None:
 
 
 def opened(project: int, response_id: str, sealed: bytes) -> Turn | None:
-    """A sealed turn, None if it is another's. Raises keys.sealing.Unsealable."""
-    turn = _turn(open_blob(Purpose.RESPONSE, sealed))
-    return turn if (turn.project, turn.id) == (project, response_id) else None
+    """A sealed turn, None if it was deleted or is another's. Raises keys.sealing.Unsealable."""
+    plain = open_blob(Purpose.RESPONSE, sealed)
+    turn = _turn(plain) if plain else None
+    return turn if turn is not None and (turn.project, turn.id) == (project, response_id) else None
 
 
 def recent(project: int, response_id: str) -> Turn | None:

@@ -55,12 +55,12 @@ class UsageRecord(models.Model):
 
 
 class StoredResponse(models.Model):
-    """A response that a project may come back to, sealed; empty once it was deleted, so that it does not come again."""
+    """A response that a project may come back to; once it was deleted, a sealed nothing that keeps its place."""
 
     project = models.BigIntegerField()
     response_id = models.CharField(max_length=191)
     created_at = models.DateTimeField(db_index=True)
-    sealed = models.BinaryField(default=bytes)
+    sealed = models.BinaryField()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("project", "response_id"), name="one_response_per_id"),)

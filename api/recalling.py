@@ -21,7 +21,8 @@ from api import keeping
 from api.errors import ApiError, Fault
 from api.keeping import Line, Turn
 from api.models import StoredResponse
-from keys.sealing import Unsealable
+from keys.ring import Purpose
+from keys.sealing import Unsealable, seal_blob
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def _find(project: int, response_id: str) -> Turn | None:
 
 
 def _row(project: int, response_id: str) -> bytes | None:
-    """What the database holds: empty where the response was deleted or is too old."""
+    """What the database holds: empty where that is too old."""
     found = StoredResponse.objects.filter(project=project, response_id=response_id).first()
     if found is None:
         return None
@@ -112,10 +113,11 @@ def _waiting(folder: Path, project: int, response_id: str) -> bytes | None:
 
 
 def _bury(project: int, response_id: str) -> None:
-    """A row without contents stays, so that a line that is drained later does not bring them back."""
+    """A row that holds nothing stays, so that a line that is drained later does not bring them back."""
+    nothing = seal_blob(Purpose.RESPONSE, b"")
     StoredResponse.objects.update_or_create(
         project=project,
         response_id=response_id,
-        defaults={"sealed": b""},
-        create_defaults={"sealed": b"", "created_at": datetime.now(UTC)},
+        defaults={"sealed": nothing},
+        create_defaults={"sealed": nothing, "created_at": datetime.now(UTC)},
     )

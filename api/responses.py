@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from api import forward, recalling
 from api.answer import JSON, Answer
+from api.auth import Caller
 from api.body import read_json
 from api.errors import BY_CODE, ApiError, Fault
 from api.keeping import Turn
@@ -31,7 +32,7 @@ class Responses(Conversation):
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        project = request.user.project.id
+        project = _project(request)
         keeper = None if fields.flag("store") is False else project
         earlier = _earlier(fields)
         if not earlier:
@@ -61,7 +62,7 @@ class Stored(DataView):
         return self._say(bytes((await _found(request, name)).response))
 
     async def delete(self, request: Request, name: str) -> HttpResponse:
-        if not await recalling.forget(request.user.project.id, name):
+        if not await recalling.forget(_project(request), name):
             raise _missing(name)
         return self._say(msgspec.json.encode({"id": name, "object": "response", "deleted": True}))
 
@@ -100,6 +101,12 @@ class InputItems(Stored):
         return self._say(msgspec.json.encode(listed))
 
 
+def _project(request: Request) -> int:
+    caller = request.user
+    assert isinstance(caller, Caller)
+    return caller.project.id
+
+
 def _earlier(fields: Fields) -> str:
     """The id of the response that this request goes on from. Raises ApiError."""
     earlier = fields.text("previous_response_id")
@@ -115,7 +122,7 @@ def _earlier(fields: Fields) -> str:
 
 
 async def _found(request: Request, name: str) -> Turn:
-    turn = await recalling.recall(request.user.project.id, name)
+    turn = await recalling.recall(_project(request), name)
     if turn is None:
         raise _missing(name)
     return turn
@@ -150,5 +157,5 @@ def _listed(item: dict[str, Any], response_id: str, number: int) -> dict[str, An
     if kind != "message" or not isinstance(content, str):
         return {**item, "type": kind}
     part = "output_text" if item.get("role") == "assistant" else "input_text"
-    more = {"annotations": []} if part == "output_text" else {}
+    more: dict[str, Any] = {"annotations": []} if part == "output_text" else {}
     return {"status": "completed", **item, "type": kind, "content": [{"type": part, "text": content, **more}]}

@@ -118,7 +118,7 @@ class Turning(Asked):
         if self._goes_through(candidate):
             tap: Any = self.client.tap(public, self.asked_usage)
             return _Keeping(self, tap, tap)
-        reader = UPSTREAMS[family.dialect].reader()
+        reader: Reader = UPSTREAMS[family.dialect].reader()
         writer = Writer(public, self.request)
         return _Keeping(
             self, Translation(reader if family.speaks(DIALECT) else _Named(reader, self._given), writer), writer
@@ -145,21 +145,15 @@ class _Responded(Protocol):
 class _Keeping:
     """A tap whose response is kept when it is whole, before its last event goes out."""
 
-    __slots__ = ("_asked", "_kept", "_source", "_tap")
+    __slots__ = ("_asked", "_kept", "_source", "_tap", "done_seen", "error")
 
     def __init__(self, asked: Turning, tap: Tap, source: _Responded) -> None:
         self._asked = asked
         self._tap = tap
         self._source = source
         self._kept = False
-
-    @property
-    def done_seen(self) -> bool:
-        return self._tap.done_seen
-
-    @property
-    def error(self) -> StreamError | None:
-        return self._tap.error
+        self.done_seen = False
+        self.error: StreamError | None = None
 
     @property
     def finished(self) -> bool:
@@ -175,7 +169,8 @@ class _Keeping:
 
     def feed(self, event: Event) -> bytes | None:
         piece = self._tap.feed(event)
-        if self._tap.done_seen:
+        self.done_seen, self.error = self._tap.done_seen, self._tap.error
+        if self.done_seen:
             self._keep()
         return None if piece is None else self._asked.linked(piece)
 
@@ -195,26 +190,22 @@ class _Keeping:
 class _Named:
     """A reader whose answer has an id of our own: some upstreams give none, and others the same each time."""
 
-    __slots__ = ("_given", "_reader")
+    __slots__ = ("_given", "_reader", "done_seen", "error")
 
     def __init__(self, reader: Reader, given: str) -> None:
         self._reader = reader
         self._given = given
-
-    @property
-    def done_seen(self) -> bool:
-        return self._reader.done_seen
-
-    @property
-    def error(self) -> StreamError | None:
-        return self._reader.error
+        self.done_seen = False
+        self.error: StreamError | None = None
 
     @property
     def finished(self) -> bool:
         return self._reader.finished
 
     def feed(self, event: Event) -> list[Delta]:
-        return [self._name(delta) for delta in self._reader.feed(event)]
+        found = self._reader.feed(event)
+        self.done_seen, self.error = self._reader.done_seen, self._reader.error
+        return [self._name(delta) for delta in found]
 
     def end(self) -> list[Delta]:
         return [self._name(delta) for delta in self._reader.end()]

@@ -22,7 +22,10 @@ from keys.sealing import Unsealable
 from providers.config import together
 
 #: Every column that holds a sealed secret, and its purpose. A test compares this with the installed models.
-SEALED_COLUMNS: Final[dict[tuple[str, str], Purpose]] = {("keys.ProviderKey", "sealed"): Purpose.CREDENTIAL}
+SEALED_COLUMNS: Final[dict[tuple[str, str], Purpose]] = {
+    ("keys.ProviderKey", "sealed"): Purpose.CREDENTIAL,
+    ("api.StoredResponse", "sealed"): Purpose.RESPONSE,
+}
 #: Binary columns that hold MACs made by the ring's root, which does not rotate.
 MAC_COLUMNS: Final[frozenset[tuple[str, str]]] = frozenset(
     {("keys.ApiToken", "mac"), ("keys.ApiToken", "row_mac"), ("keys.Project", "rights_mac")}
@@ -63,7 +66,7 @@ def retire(document: dict[str, Any]) -> None:
     for key in document["keys"]:
         if key["state"] == State.DECRYPT_ONLY:
             if needed[key["id"]]:
-                raise BadRing(f"{needed[key['id']]} stored key(s) still need ring key {key['id']}: re-wrap first")
+                raise BadRing(f"{needed[key['id']]} sealed row(s) still need ring key {key['id']}: re-wrap first")
             key["state"] = State.DISABLED.value
 
 

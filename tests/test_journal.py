@@ -122,7 +122,7 @@ def test_a_full_disk_fails_no_request(folder: Path, monkeypatch: Any) -> None:
 
 
 def test_a_queue_without_end_gives_up_the_oldest(folder: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("api.journal.QUEUE_LINES", 3)
+    monkeypatch.setattr("api.journal.Journal.most_queued", 3)
     journal = Journal(folder)
 
     def full(fd: int, data: bytes) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ import pytest
 from api import keeping, recalling
 from api.drain import drain
 from api.models import StoredResponse
+from keys import ring as rings
+from keys import rotation
+from keys.sealing import key_id_of
 from providers import transport
 from tests.faults.fixtures import KEYS
 
@@ -128,7 +132,7 @@ def test_deleted_is_deleted(plane: Any, client: openai.OpenAI, drained: bool) ->
             client.responses.retrieve(first.id)
         cold()
         drain()
-    assert bytes(StoredResponse.objects.get().sealed) == b""
+    assert len(StoredResponse.objects.get().sealed) < 200
     with pytest.raises(openai.NotFoundError):
         client.responses.delete(first.id)
 
@@ -161,6 +165,27 @@ def test_contents_are_sealed_and_bound(plane: Any, client: openai.OpenAI) -> Non
     cold()
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve("resp_moved")
+
+
+def test_the_ring_rotates_under_them(plane: Any, client: openai.OpenAI, settings: Any, tmp_path: Any) -> None:
+    own = tmp_path / "ring.json"
+    shutil.copy(settings.RING_FILE, own)
+    settings.RING_FILE = own
+    first = client.responses.create(model=plane.scenario("ok"), input="hi")
+    second = client.responses.create(model=plane.scenario("ok"), input="hi")
+    client.responses.delete(second.id)
+    drain()
+    cold()
+    for step in (rotation.add, rotation.promote):
+        rings.change(settings.RING_FILE, step)
+    with pytest.raises(rings.BadRing):
+        rings.change(settings.RING_FILE, rotation.retire)
+    StoredResponse.objects.get(response_id=second.id)
+    rotation.rewrap_all()
+    assert set(rotation.in_use()) >= {rings.current().primary}
+    keys = [key_id_of(bytes(row.sealed)) for row in StoredResponse.objects.all()]
+    assert keys == [rings.current().primary] * 2
+    assert client.responses.retrieve(first.id).id == first.id
 
 
 def test_they_are_forgotten_in_time(plane: Any, client: openai.OpenAI) -> None:

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
                 ('project', models.BigIntegerField()),
                 ('response_id', models.CharField(max_length=191)),
                 ('created_at', models.DateTimeField(db_index=True)),
-                ('sealed', models.BinaryField(default=bytes)),
+                ('sealed', models.BinaryField()),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('project', 'response_id'), name='one_response_per_id')],
