@@ -32,6 +32,18 @@ _NAME: Final = {
     "schema": STRING | {"minLength": 1, "maxLength": 191, "examples": ["echo"]},
     "description": "A public name or `auto`; it may hold slashes.",
 }
+_RESPONSE: Final = {
+    "name": "response",
+    "in": "path",
+    "required": True,
+    "schema": STRING | {"pattern": "^[A-Za-z0-9_-]{1,191}$"},
+    "description": "The id of a response that the project was given and that was kept.",
+}
+_PAGE: Final = (
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}},
+    {"name": "order", "in": "query", "schema": {"enum": ["asc", "desc"], "default": "desc"}},
+    {"name": "after", "in": "query", "schema": STRING, "description": "The id of an item."},
+)
 _VERSION: Final = {
     "name": "anthropic-version",
     "in": "header",
@@ -64,6 +76,11 @@ def _paths() -> dict[str, Any]:
         "/v1/chat/completions": _post("chat", "ChatRequest", "ChatAnswer", _OPENAI, streams=True),
         "/v1/completions": _post("complete", "CompletionRequest", "ChatAnswer", _OPENAI, streams=True),
         "/v1/responses": _post("respond", "ResponsesRequest", "Response", _OPENAI, streams=True),
+        "/v1/responses/{response}/input_items": _get("inputItems", ("InputItems",), parameters=[_RESPONSE, *_PAGE]),
+        "/v1/responses/{response}": {
+            **_get("response", ("Response",), parameters=[_RESPONSE]),
+            "delete": _get("forgetResponse", ("DeletedResponse",), parameters=[_RESPONSE])["get"],
+        },
         "/v1/messages": _post(
             "message", "MessagesRequest", "Message", _ANTHROPIC, parameters=[_VERSION, _BETA], streams=True
         ),

@@ -38,6 +38,7 @@ def ref(name: str) -> Schema:
 
 
 _MODEL: Final = STRING | {"description": "A public name, `auto`, or left out for the project's own preferences."}
+_FLAG: Final[Schema] = {"type": "boolean"}
 _STREAM: Final[Schema] = {"type": ["boolean", "null"], "description": "Answer with server-sent events."}
 _TOOLS: Final = many(one({}), "What the model may call.")
 _TEXT: Final = {"anyOf": [STRING, many(one({"type": STRING, "text": STRING}))]}
@@ -61,10 +62,19 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {"model": _MODEL, "prompt": STRING, "stream": _STREAM}, "prompt", example={"model": "echo", "prompt": "hello"}
     ),
     "ResponsesRequest": one(
-        {"model": _MODEL, "input": _TEXT, "stream": _STREAM, "tools": _TOOLS},
+        {
+            "model": _MODEL,
+            "input": _TEXT,
+            "stream": _STREAM,
+            "tools": _TOOLS,
+            "store": {"type": ["boolean", "null"], "description": "false: it cannot be come back to."},
+            "previous_response_id": {"type": ["string", "null"], "description": "A kept response to go on from."},
+        },
         example={"model": "echo", "input": "hello"},
     ),
     "Response": one({"id": STRING, "model": STRING, "status": STRING, "output": many(one({}))}, "id", "output"),
+    "DeletedResponse": one({"id": STRING, "deleted": {"const": True}}, "id", "deleted"),
+    "InputItems": one({"data": many(one({"id": STRING, "type": STRING}, "id", "type")), "has_more": _FLAG}, "data"),
     "MessagesRequest": one(
         {"model": _MODEL, "max_tokens": NUMBER, "messages": _TURNS, "stream": _STREAM, "tools": _TOOLS},
         "messages",
@@ -91,7 +101,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "Model": one({"id": STRING, "object": {"const": "model"}, "created": NUMBER, "owned_by": STRING}, "id", "object"),
     "Models": one({"object": {"const": "list"}, "data": many(ref("Model"))}, "object", "data"),
     "AnthropicModel": one({"type": {"const": "model"}, "id": STRING, "display_name": STRING}, "type", "id"),
-    "AnthropicModels": one({"data": many(ref("AnthropicModel")), "has_more": {"type": "boolean"}}, "data", "has_more"),
+    "AnthropicModels": one({"data": many(ref("AnthropicModel")), "has_more": _FLAG}, "data", "has_more"),
     "GoogleModel": one({"name": STRING, "displayName": STRING}, "name"),
     "GoogleModels": one({"models": many(ref("GoogleModel"))}, "models"),
     "OpenAIError": one(
@@ -123,7 +133,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
         says="A server-sent event, its data JSON of the dialect. Streams end with the dialect's own last event.",
     ),
     "Readiness": one(
-        {"ready": {"type": "boolean"}, "revision": NUMBER},
+        {"ready": _FLAG, "revision": NUMBER},
         "ready",
         says="What is served, since when, and whether anything is wrong.",
     ),
@@ -138,6 +148,7 @@ HEADERS: Final[dict[str, Schema]] = {
         "description": "Members that the upstream's API cannot say and that were left out, with commas between.",
         "schema": STRING,
     },
+    "x-jackfield-estimated": {"description": "1 where tokens were not counted but estimated.", "schema": STRING},
     "x-jackfield-error": {"description": "The error's stable code, as docs/errors.md lists them.", "schema": STRING},
     "retry-after": {"description": "Seconds, where waiting helps.", "schema": STRING},
 }
@@ -148,6 +159,7 @@ ANSWERED: Final = (
     "x-jackfield-route",
     "x-jackfield-attempts",
     "x-jackfield-dropped",
+    "x-jackfield-estimated",
 )
 REFUSED: Final = (*ANSWERED, "x-jackfield-error", "retry-after")
 

@@ -11,6 +11,7 @@ import schemathesis
 from django.urls import URLPattern, resolve
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
+from schemathesis.core.result import Err
 
 from api.openapi import document
 from api.urls import urlpatterns
@@ -28,7 +29,7 @@ CHECKS = [
 
 
 def view_of(path: str) -> Any:
-    match = resolve(path.replace("{model}", "echo").replace("{id}", "resp_1"), urlconf="api.urls")
+    match = resolve(path.replace("{model}", "echo").replace("{response}", "resp_1"), urlconf="api.urls")
     return match.func.view_class, match.url_name  # type: ignore[attr-defined]
 
 
@@ -107,22 +108,28 @@ def test_answers_are_as_described(echo: tuple[str, str]) -> None:
 
     @schema.hook
     def map_path_parameters(context: Any, path_parameters: Any) -> Any:
-        return {"model": "echo"} if path_parameters and len(repr(path_parameters)) % 3 else path_parameters
+        known = "model" in (path_parameters or {}) and len(repr(path_parameters)) % 3
+        return {"model": "echo"} if known else path_parameters
 
     headers = {"authorization": f"Bearer {token}"}
+    kept = ""
     for result in schema.get_all_operations():
+        assert not isinstance(result, Err)
         operation = result.ok()
-        for stream in (False, True):
-            case = operation.Case(**example_of(operation, stream=stream))
+        for stream in (True, False):
+            case = operation.Case(**example_of(operation, kept, stream=stream))
             response = case.call(headers=headers)
-            assert response.status_code == 200, (operation.label, response.text)
+            # What was kept can be forgotten once.
+            assert response.status_code == 200 or (operation.method == "delete" and not stream), response.text
             case.validate_response(response, checks=CHECKS)
+        kept = response.json()["id"] if operation.label == "POST /v1/responses" else kept
         exercise(operation, headers)
 
 
-def example_of(operation: Any, *, stream: bool) -> dict[str, Any]:
+def example_of(operation: Any, kept: str, *, stream: bool) -> dict[str, Any]:
     """The request that the description gives as an example, as a stream too where it may be one."""
-    made: dict[str, Any] = {"path_parameters": {"model": "echo"}} if "{model}" in operation.path else {}
+    names = {name: value for name, value in (("model", "echo"), ("response", kept)) if f"{{{name}}}" in operation.path}
+    made: dict[str, Any] = {"path_parameters": names}
     asked = document()["paths"][operation.path][operation.method].get("requestBody")
     if asked is None:
         return made
