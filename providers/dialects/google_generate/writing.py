@@ -212,7 +212,11 @@ class _Writing:
             # Not to think is what such a model does.
             self._drop(reasoning_effort=asked.effort != "none" and asked.budget != 0)
             return {}
-        return thinking_config(asked, self._model, self._native)
+        made = thinking_config(asked, self._model, self._native)
+        thinks = "thinkingLevel" in made or made.get("thinkingBudget", 0) > 0
+        unasked = not self._native and (asked.effort == "none" or asked.budget == 0)
+        self._drop(reasoning_effort=unasked and thinks)  # it thinks, whatever it is told
+        return made
 
     # --- what was left out -------------------------------------------------------------------------------------------
 

@@ -185,6 +185,8 @@ def _reasoning(body: dict[str, Any], aim: Aim) -> None:
     match style:
         case "reasoning_effort":
             body["reasoning_effort"] = aim.effort(effort)
+            if effort == "none" != body["reasoning_effort"]:
+                aim.drop("reasoning_effort")  # it thinks, whatever it is told
         case "reasoning":
             count = wanted.budget if wanted.effort is None else None
             body["reasoning"] = {"effort": aim.effort(effort)} if count is None else {"max_tokens": count}

@@ -131,7 +131,9 @@ def _reasoning(request: Request, target: Target, out: Outgoing) -> dict[str, Any
     if effort is None and asked.budget is not None:
         effort = effort_of(asked.budget)
     if effort is not None and not own:
-        effort = effort_for(target, effort)
+        wanted, effort = effort, effort_for(target, effort)
+        if wanted == "none" != effort and target.reasons is not False:
+            out.drop("reasoning_effort")  # it thinks, whatever it is told
     summary = asked.summary or ("auto" if asked.show and not own else None)
     if target.reasons is False and not own:
         if effort not in (None, "none"):
