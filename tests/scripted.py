@@ -101,6 +101,10 @@ class Scripted:
 
     def answer(self, path: str, headers: dict[str, str], body: Json) -> tuple[str, bytes]:
         """Content type and bytes."""
+        if "count" in path or path.endswith("/input_tokens"):
+            self.asks.append(Ask(path, headers, body, Heard()))
+            tokens = len(json.dumps(body)) // 4
+            return "application/json", json.dumps({"input_tokens": tokens, "totalTokens": tokens}).encode()
         heard = self.family.heard(body)
         self.asks.append(Ask(path, headers, body, heard))
         turn = self.choose(heard)

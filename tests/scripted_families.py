@@ -119,14 +119,18 @@ def _google_events(turn: Turn) -> bytes:
     return sse(*events, named=False).replace(b"\n\n", b"\r\n\r\n")
 
 
+def _camel(part: Json) -> Json:
+    """Google takes both spellings of its members, and LiteLLM's is the other one."""
+    words = {name: name.split("_") for name in part}
+    return {first + "".join(map(str.title, rest)): part[name] for name, (first, *rest) in words.items()}
+
+
 def _google_heard(body: Json) -> Heard:
     heard = Heard(system=text_of(body.get("systemInstruction", {}).get("parts", "")))
     for tool in body.get("tools", ()):
-        # Google takes both spellings, and LiteLLM's is the other one.
-        declared = tool.get("functionDeclarations") or tool.get("function_declarations") or ()
-        heard.tools += [each["name"] for each in declared]
+        heard.tools += [each["name"] for each in _camel(tool).get("functionDeclarations", ())]
     for content in body["contents"]:
-        for part in content["parts"]:
+        for part in map(_camel, content["parts"]):
             if "thoughtSignature" in part:
                 heard.signatures.append(part["thoughtSignature"])
             match part:

@@ -21,6 +21,7 @@ def check(front: Front, actor: Actor) -> Iterator[Row]:
     for model in FAMILIES:
         yield "codex", model, _one(front, actor, model, "codex")
         yield "claude-code", model, _one(front, actor, model, "claude")
+        yield "claude-code /context", model, _counted(front, model)
 
 
 def _one(front: Front, actor: Actor, model: str, agent: str) -> str:
@@ -36,6 +37,23 @@ def _one(front: Front, actor: Actor, model: str, agent: str) -> str:
     if "Done:" not in done.stdout:
         return f"the last word did not arrive: {done.stdout[-300:]}"
     return _heard(agent, model, upstream.asks)
+
+
+def _counted(front: Front, model: str) -> str:
+    """Claude Code has its context counted, part by part: by Anthropic's upstream, or else by the gateway."""
+    upstream = front.upstreams[model]
+    upstream.asks.clear()
+    (agent, how, _, *more), env = _claude(front, model)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        done = front.run([agent, how, "/context", *more], Path(folder), env)
+    if done.returncode or "System tools" not in done.stdout:
+        return f"exit {done.returncode}: {(done.stdout + done.stderr)[-600:]}"
+    if any(ask.heard.users for ask in upstream.asks):
+        return "the upstream was asked for answers where tokens were to be counted"
+    betas = [ask.headers.get("anthropic-beta", "") for ask in upstream.asks]
+    if model == "anthropic" and not (betas and all("token-counting" in beta for beta in betas)):
+        return f"anthropic-beta was not forwarded: {betas}"
+    return ""
 
 
 def _heard(agent: str, model: str, asks: list[Ask]) -> str:
