@@ -78,9 +78,12 @@ class Turning(Asked):
         self._keeper = None if unknown or self._conversed else keeper
 
     def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
-        if not FAMILIES[candidate.family].speaks(DIALECT):
-            self._refuse_foreign()
-        return super().told(candidate, model, stream)
+        if FAMILIES[candidate.family].speaks(DIALECT):
+            return super().told(candidate, model, stream)
+        self._refuse_foreign()
+        told = super().told(candidate, model, stream)
+        # Answers are kept here, whatever the upstream does.
+        return told._replace(dropped=tuple(name for name in told.dropped if name != "store"))
 
     def _refuse_foreign(self) -> None:
         """What only an upstream of this API can do. Raises ApiError."""

@@ -353,6 +353,34 @@ def test_others_are_refused_what_they_cannot(plane: Any, client: openai.OpenAI, 
     assert plane.upstream.requests == []
 
 
+def test_store_is_not_dropped_where_we_store(plane: Any) -> None:
+    provider = plane.world.provider("claude", family="anthropic-messages")
+    account = plane.world.account("claude", "https://a.example", keys=("key-1",), provider=provider)
+    plane.world.model("claude", (account, "claude-sonnet-4-5"))
+    plane.settle()
+    message = {
+        "id": "msg_same_each_time",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [{"type": "text", "text": "hello"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    transport.install(httpx.MockTransport(lambda _: httpx.Response(200, json=message)))
+    try:
+        answers = [
+            plane.client.post("/v1/responses", json={"model": "claude", "input": text, "store": True, "seed": 1})
+            for text in ("one", "two")
+        ]
+    finally:
+        transport.install(None)
+    assert "store" not in answers[0].headers["x-jackfield-dropped"].split(",")
+    assert len({answer.json()["id"] for answer in answers}) == 2
+    for answer in answers:
+        assert plane.client.get(f"/v1/responses/{answer.json()['id']}").json() == answer.json()
+
+
 @pytest.mark.parametrize("more", [{"previous_response_id": 7}, {"previous_response_id": "a", "conversation": "b"}])
 def test_wrong_references(plane: Any, more: dict[str, Any]) -> None:
     answer = plane.client.post("/v1/responses", json={"model": plane.scenario("ok"), "input": "x", **more})
