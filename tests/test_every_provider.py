@@ -43,7 +43,7 @@ def key_of(name: str) -> str:
     """What is stored for a provider. What would be exchanged lacks what an issuer could be asked with."""
     if name == "amazon-bedrock":
         return json.dumps(AWS)
-    return json.dumps({"login": name, "n": 1}) if name in EXCHANGED else f"stored-key-of-{name}"
+    return json.dumps({"login": name, "n": 1}) if name in EXCHANGED else f"opaque.{name}.0123456789"
 
 
 def sent_key(name: str) -> str:
