@@ -13,6 +13,7 @@ from api.relay import Broken, read_some
 from providers import transport
 from providers.dialects.dialect import Upstream
 from providers.exchange import Outgoing
+from providers.hosts import origin_of
 
 #: Bytes of an error's body that are read; those of an answer are the transport's to limit.
 MOST_ERROR: Final = 1024 * 1024
@@ -39,6 +40,8 @@ async def settled(request: Outgoing, status: int, body: bytes, upstream: Upstrea
             while status < 300 and upstream.again is not None and (later := upstream.again(body)) is not None:
                 await asyncio.sleep(later.seconds)
                 url = urljoin(request.target, later.path)
+                if origin_of(url) != origin_of(request.target):  # a body never chooses where the credential goes
+                    raise Broken(Fault.BAD_ANSWER)
                 response = await transport.current().handle_async_request(Outgoing("GET", url, headers, b"", call))
                 try:
                     status, body = response.status_code, await read_whole(response)
