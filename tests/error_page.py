@@ -12,9 +12,9 @@ Every error is told in the dialect of the endpoint that was asked, so that its S
 
 | endpoint | envelope |
 |---|---|
-| `/v1/chat/completions`, `/v1/completions`, `/v1/responses…`, anything unknown | `{"error": {"message", "type", "param", "code"}}` |
+| OpenAI's, and anything unknown | `{"error": {"message", "type", "param", "code"}}` |
 | `/v1/messages…` | `{"type": "error", "error": {"type", "message"}}`, the type being Anthropic's word for the status |
-| `/v1/models/{model}:…`, all of `/v1beta` and `/v1alpha` | `{"error": {"code", "message", "status"}}`, the status being Google's word |
+| `…/models/{model}:…`, all of `/v1beta` | `{"error": {"code", "message", "status"}}`, the status being Google's word |
 
 Every error has these headers:
 
