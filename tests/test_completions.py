@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -13,15 +12,9 @@ from tests.faults.fixtures import KEYS
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def client(plane: Any) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{plane.gateway.url}/v1", api_key=plane.token, max_retries=0) as made:
-        yield made
-
-
-def test_a_prompt_is_answered(plane: Any, client: openai.OpenAI) -> None:
+def test_a_prompt_is_answered(plane: Any, openai_client: openai.OpenAI) -> None:
     model = plane.scenario("ok")
-    answer = client.completions.create(model=model, prompt="Say hello", max_tokens=9, stop=["\n"], temperature=0)
+    answer = openai_client.completions.create(model=model, prompt="Say hello", max_tokens=9, stop=["\n"], temperature=0)
     assert (answer.object, answer.model, answer.choices[0].text) == ("text_completion", model, KEYS[0])
     assert (answer.choices[0].finish_reason, answer.usage.total_tokens) == ("stop", 10)
     asked = plane.upstream.requests[-1].json
@@ -31,10 +24,10 @@ def test_a_prompt_is_answered(plane: Any, client: openai.OpenAI) -> None:
     assert (row.endpoint, row.dialect, row.input_tokens) == ("completions", "openai_completions", 7)
 
 
-def test_a_stream(plane: Any, client: openai.OpenAI) -> None:
+def test_a_stream(plane: Any, openai_client: openai.OpenAI) -> None:
     model = plane.scenario("ok")
     chunks = list(
-        client.completions.create(model=model, prompt="x", stream=True, stream_options={"include_usage": True})
+        openai_client.completions.create(model=model, prompt="x", stream=True, stream_options={"include_usage": True})
     )
     assert "".join(one.choices[0].text for one in chunks if one.choices) == "one two three"
     assert [one.usage.total_tokens for one in chunks if one.usage] == [10]
@@ -45,8 +38,10 @@ def test_a_stream(plane: Any, client: openai.OpenAI) -> None:
     ("asked", "param"),
     [({"prompt": ["a", "b"]}, "prompt"), ({"prompt": 1}, "prompt"), ({"prompt": "a", "echo": True}, "echo")],
 )
-def test_what_a_chat_cannot_do_is_refused(plane: Any, client: openai.OpenAI, asked: dict[str, Any], param: str) -> None:
+def test_what_a_chat_cannot_do_is_refused(
+    plane: Any, openai_client: openai.OpenAI, asked: dict[str, Any], param: str
+) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
-        client.completions.create(model=plane.scenario("ok"), **asked)
+        openai_client.completions.create(model=plane.scenario("ok"), **asked)
     assert refused.value.param == param
     assert plane.upstream.requests == []

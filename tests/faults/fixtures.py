@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from django.conf import settings
 
@@ -108,3 +109,10 @@ def plane(world: Any, gateway: Any, upstream: Upstream, eventually: Callable[...
     made = Plane(world, gateway, upstream, eventually)
     yield made
     made.client.close()
+
+
+@pytest.fixture
+def openai_client(plane: Plane) -> Iterator[openai.OpenAI]:
+    """OpenAI's own client, with the token of the project `demo`."""
+    with openai.OpenAI(base_url=f"{plane.gateway.url}/v1", api_key=plane.token, max_retries=0) as made:
+        yield made
