@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.smoke.acting import WEATHER
 from tests.smoke.front import FAMILIES, Front
-from tests.smoke.packages import NODE, PYTHON
+from tests.smoke.packages import NODE, python
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 #: library -> its program; each prints a line `ok <what>` or `no <what>: <why>` per check
@@ -30,7 +30,7 @@ def check(front: Front) -> Iterator[Row]:
 
 def _one(front: Front, library: str, program: str, model: str) -> Iterator[Row]:
     source: Path = PROGRAMS / program
-    runs: Path | str = PYTHON
+    runs: Path | str = python("litellm" if library == "litellm" else "python")
     if source.suffix == ".mjs":  # node finds packages beside the program
         source, runs = NODE / program, "node"
         shutil.copyfile(PROGRAMS / program, source)

@@ -6,18 +6,20 @@ import json
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 PLACE = Path(__file__).resolve().parent.parent.parent / ".smoke"
-PYTHON = PLACE / "python" / "bin" / "python"
 NODE = PLACE / "node"
 PYTHON_PACKAGES = (
     "langchain-openai",
     "langchain-anthropic",
     "langchain-google-genai",
     "pydantic-ai-slim[openai,anthropic,google]",
-    "litellm",
 )
+#: Apart: it holds its dependencies back, and pip would go through all its releases to fit it with the others. It imports
+#: `mcp` without asking for it.
+LITELLM_PACKAGES = ("litellm", "mcp")
 NODE_PACKAGES = (
     "@openai/codex",
     "@anthropic-ai/claude-code",
@@ -31,10 +33,16 @@ NODE_PACKAGES = (
 
 
 def install() -> None:
-    """Both environments; a stamp says that one is whole."""
+    """All environments; a stamp says that one is whole."""
     PLACE.mkdir(exist_ok=True)
     _once("python", PYTHON_PACKAGES, _python)
+    _once("litellm", LITELLM_PACKAGES, _python)
     _once("node", NODE_PACKAGES, _node)
+
+
+def python(environment: str) -> Path:
+    """The interpreter of one of the Python environments."""
+    return PLACE / environment / "bin" / "python"
 
 
 def program(name: str) -> Path:
@@ -51,23 +59,22 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _once(name: str, packages: tuple[str, ...], make: object) -> None:
+def _once(name: str, packages: tuple[str, ...], make: Callable[[str, tuple[str, ...]], None]) -> None:
     stamp = PLACE / f"{name}.made"
     wanted = "\n".join(packages)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     sys.stdout.write(f"installing {', '.join(packages)} into {PLACE / name} (once) ...\n")
-    assert callable(make)
-    make(packages)
+    make(name, packages)
     stamp.write_text(wanted)
 
 
-def _python(packages: tuple[str, ...]) -> None:
-    venv.create(PLACE / "python", with_pip=True)
-    subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", *packages], check=True)
+def _python(name: str, packages: tuple[str, ...]) -> None:
+    venv.create(PLACE / name, with_pip=True)
+    subprocess.run([python(name), "-m", "pip", "install", "--quiet", *packages], check=True)
 
 
-def _node(packages: tuple[str, ...]) -> None:
+def _node(_: str, packages: tuple[str, ...]) -> None:
     NODE.mkdir(exist_ok=True)
     (NODE / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", *packages], cwd=NODE, check=True)
