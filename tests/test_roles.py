@@ -230,6 +230,7 @@ def test_an_auditor_writes_nothing(label: str, rows: dict[str, models.Model], wo
 
 
 ACTIONS = {
+    ("providers.account", "sync_models"): {"security", "operator"},
     ("routing.publicmodel", "enable_selected"): {"security", "operator"},
     ("routing.publicmodel", "disable_selected"): {"security", "operator"},
     ("routing.publicmodel", "repatch_selected"): {"security", "operator"},
