@@ -17,8 +17,8 @@ PYTHON_PACKAGES = (
     "langchain-google-genai",
     "pydantic-ai-slim[openai,anthropic,google]",
 )
-#: Apart: it holds its dependencies back, and pip would go through all its releases to fit it with the others. It imports
-#: `mcp` without asking for it.
+#: Apart: it holds its dependencies back, and pip would go through all its releases to fit it with the others. It
+#: imports `mcp` without asking for it.
 LITELLM_PACKAGES = ("litellm", "mcp")
 NODE_PACKAGES = (
     "@openai/codex",
