@@ -196,7 +196,7 @@ def test_r15_x07_gitlab_has_text_only_and_does_not_stream() -> None:
     assert not provider.streaming
     assert (provider.credential, env("gitlab")) == ("bearer", ["GITLAB_TOKEN", "GITLAB_API_KEY"])
     assert url_of("gitlab") == "https://gitlab.com/api/v4/chat/completions"
-    assert url_of("gitlab", instance="https://git.example") == "https://git.example"
+    assert url_of("gitlab", instance="https://git.example") == "https://git.example/api/v4/chat/completions"
 
 
 @pytest.mark.parametrize(("alias", "canonical"), (ALIASES | ALIASES_OF_OTHERS).items())
