@@ -26,9 +26,8 @@ from providers.columns import (
 )
 from providers.families import FAMILIES
 from providers.models import Account, CatalogModel, Provider
-from routing.build import build
 from routing.models import Route
-from routing.store import store
+from routing.store import at_hand
 from routing.syncing import sync
 
 ORIGIN_WARNING = (
@@ -189,7 +188,7 @@ class AccountAdmin(Panel):
         if len(names) > MOST_ASKED:
             messages.error(request, f"Choose at most {MOST_ASKED} accounts: each is asked now.")
             return None
-        snapshot = store.current if store.source else build()
+        snapshot = at_hand()
         context = {
             **self.admin_site.each_context(request),
             "title": "Models of upstreams",

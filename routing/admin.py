@@ -18,13 +18,13 @@ from project.panel import Panel, PanelChangeList, PanelInline, ReadOnlyPanel, on
 from providers.columns import FamilyField
 from providers.models import Account
 from routing import history, repatch
-from routing.build import BadSnapshot, build
+from routing.build import BadSnapshot
 from routing.explain import explain, lines
 from routing.forms import AliasForm, ModelForm, PreferenceForm, RepatchForm, RouteForm
 from routing.models import Alias, GatewayProcess, Head, Preference, PrefixRule, PublicModel, Revision, Route
 from routing.presence import PROCESS_GONE
 from routing.standing import Standing, set_up, untouched, waits_for_key, with_standing
-from routing.store import store
+from routing.store import at_hand
 
 
 class RouteInline(PanelInline):
@@ -140,7 +140,7 @@ class PublicModelAdmin(Panel):
     def explained(self, row: PublicModel) -> str:
         """Every candidate in its order and every dropped one with the reason, from what this process serves."""
         try:
-            found = explain(store.current if store.source else build(), row.name)
+            found = explain(at_hand(), row.name)
         except BadSnapshot as error:
             return str(error)
         return "\n".join(lines(found))

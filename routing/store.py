@@ -32,7 +32,7 @@ from keys.ring import BadRing, UnknownKey
 from routing import tables
 from routing.breath import breathing, undisturbed
 from routing.build import BadSnapshot, build, patch
-from routing.pacing import no_pace
+from routing.pacing import Pace, no_pace
 from routing.presence import NO_TOKEN, forget, show
 from routing.revisions import published
 from routing.shelf import NoCopy, Shelf
@@ -352,3 +352,8 @@ def _without_token(snapshot: Snapshot) -> str:
 
 
 store = Store()
+
+
+def at_hand(pace: Pace = no_pace) -> Snapshot:
+    """The snapshot that this process serves; where it serves none, the database's configuration. Raises as `build`."""
+    return store.current if store.running and store.ready else build(pace)

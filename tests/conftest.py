@@ -20,7 +20,10 @@ pytest_plugins = ("tests.faults.fixtures", "tests.sdk_fixtures")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """SQLite tests use a file, so that threads and processes see the same database."""
+    """SQLite tests use a file, so that threads and processes see the same database. Passwords are hashed cheaply here:
+    each sign-in of the real processes that tests start takes the half second that it should.
+    """
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(settings.HOME.root / "test.sqlite3")

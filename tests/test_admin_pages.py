@@ -248,7 +248,7 @@ def test_m03_an_empty_allowlist_reads_as_everything(world: Any) -> None:
 
 
 def test_a_models_page_explains_who_is_a_candidate_and_who_is_not(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("routing.admin.store", Store())  # one that serves nothing: the page reads the database
+    monkeypatch.setattr("routing.store.store", Store())  # one that serves nothing: the page reads the database
     shut = world.account("shut", enabled=False)
     row = world.model("gpt-best", (world.account("one"), "gpt-4o"), (shut, "x"))
     page = client("auditor").get(reverse("admin:routing_publicmodel_change", args=[row.pk])).content.decode()

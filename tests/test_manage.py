@@ -250,8 +250,8 @@ def test_explain_says_where_a_name_goes_and_why_not(account: Account, world: Any
 
 def test_explain_in_a_gateway_asks_the_snapshot_that_serves(account: Account, monkeypatch: Any) -> None:
     served = build()
-    monkeypatch.setattr("api.manage.views.build", lambda *pace: pytest.fail("it was built anew"))
-    monkeypatch.setattr("api.manage.views.store", SimpleNamespace(running=True, ready=True, current=served))
+    monkeypatch.setattr("routing.store.build", lambda *pace: pytest.fail("it was built anew"))
+    monkeypatch.setattr("routing.store.store", SimpleNamespace(running=True, ready=True, current=served))
     answer = call("auditor", "GET", "explain/?model=gpt-best&project=demo").json()
     assert answer["revision"] == served.revision and answer["candidates"]
 

@@ -20,11 +20,11 @@ from keys.models import Project
 from providers.models import Account
 from routing import history
 from routing.breath import breathing
-from routing.build import BadSnapshot, build
+from routing.build import BadSnapshot
 from routing.explain import UnknownProject, explain
 from routing.models import GatewayProcess, PublicModel, Revision
 from routing.presence import processes
-from routing.store import store
+from routing.store import at_hand
 
 PAGE: Final = 100
 LARGEST_PAGE: Final = 1000
@@ -128,7 +128,7 @@ class Explain(ForRoles):
         asked, project = request.query_params.get("model", ""), request.query_params.get("project", "")
         try:
             # Inside a gateway the snapshot that serves is asked; elsewhere one is built, requests in between.
-            snapshot = store.current if store.running and store.ready else build(breathing())
+            snapshot = at_hand(breathing())
             return Response(explain(snapshot, asked, project))
         except UnknownProject as error:
             raise NotFound(str(error)) from None
