@@ -166,8 +166,8 @@ class Fault(Enum):
     FAMILY_NOT_SERVED = _policy(
         "family_not_served",
         501,
-        "The model's provider speaks an API that this endpoint cannot serve yet.",
-        "Choose a model of a provider with an OpenAI-compatible chat API.",
+        "The model's provider speaks an API that requests cannot be sent to yet.",
+        "Choose a model of another provider, or give the model another route.",
         _REQUEST,
     )
     AUTO_NOT_CONFIGURED = _policy(

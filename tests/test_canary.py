@@ -274,6 +274,7 @@ def planted(world: World) -> Iterator[str]:
     upstream.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_x06_no_secret_is_to_be_seen_anywhere(
     gateway: Served,

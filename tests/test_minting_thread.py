@@ -111,7 +111,7 @@ def test_a_token_of_a_minute_is_renewed_in_the_middle_of_its_life(room: Room) ->
 def test_a_failure_backs_off_is_told_once_and_ends_when_it_is_over(room: Room, caplog: Any) -> None:
     room.exchanges.fails = "the token endpoint answered 401: invalid_client"
     tried = []
-    for _ in range(2000):
+    for _ in range(600):
         room.minter.round()
         tried.append(room.exchanges.count)
         room.clock.now += 1

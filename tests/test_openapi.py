@@ -17,6 +17,8 @@ from api.openapi import document
 from api.urls import urlpatterns
 from api.views import NotFound
 
+pytestmark = pytest.mark.slow
+
 OPERATIONS = sorted((method.upper(), path) for path, operations in document()["paths"].items() for method in operations)
 #: What may be in a body is the upstream's to say: relayed members are neither all known here nor all checked.
 CHECKS = [

@@ -22,6 +22,8 @@ import pytest
 
 from installation import Installation, Server, free_port, installation
 
+pytestmark = pytest.mark.slow
+
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 CASSETTES = SHARED / "cassettes"
 FILES = ("openai-completions.jsonl", "openai-compatible.jsonl")

@@ -23,6 +23,8 @@ import pytest
 from installation import ROOT, Installation, admitted, free_port
 from tests.promises import within
 
+pytestmark = pytest.mark.slow
+
 #: What must not stand in the log of a healthy start and stop.
 TROUBLE = re.compile(r"warning|traceback|error", re.IGNORECASE)
 
