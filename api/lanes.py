@@ -57,6 +57,7 @@ class Asked:
         "_framed",
         "_options",
         "_request",
+        "_through",
         "asked_usage",
         "client",
         "dialect",
@@ -86,6 +87,8 @@ class Asked:
         self._options: bytes | None = None
         self._request: canon.Request | None = None
         self._framed: bool | None = None
+        #: whether the candidate that was told last got the client's own bytes
+        self._through = False
         if self.stream and self.client.stream_options:
             self._read_stream_options()
 
@@ -114,7 +117,8 @@ class Asked:
         `stream`: whether the upstream is asked for one, which not all can give.
         """
         family = FAMILIES[candidate.family]
-        if self._goes_through(candidate):
+        self._through = self._goes_through(candidate)
+        if self._through:
             return self._relayed(candidate, family, model, stream)
         return self._translated(candidate, family, model, stream)
 
@@ -199,19 +203,21 @@ class Asked:
     def answer(
         self, body: bytes, candidate: Candidate, public: str, *, streamed: bool = False
     ) -> tuple[bytes, Usage | None]:
-        """A whole answer under the public model's name, and its usage. Raises BadBody or BadAnswer.
+        """The whole answer of the candidate that was told last, under the public model's name, and its usage.
+
+        Raises BadBody or BadAnswer.
 
         `streamed`: the body is a stream, of an upstream that gives nothing else.
         """
-        if self._goes_through(candidate):
+        if self._through:
             return self.client.splice(body, public)
         upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
         answer = gathered(body, upstream.reader(), upstream.splitter()) if streamed else upstream.read_answer(body)
         return self.client.write_answer(answer, public, self.request), answer.usage
 
     def tap(self, candidate: Candidate, public: str) -> Tap:
-        """What relays this candidate's stream."""
-        if self._goes_through(candidate):
+        """What relays the stream of the candidate that was told last."""
+        if self._through:
             return self.client.tap(public, self.asked_usage)
         upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
         return Translation(upstream.reader(), self.client.writer(public, self.request))

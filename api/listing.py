@@ -81,7 +81,7 @@ class Models(DataView):
 
     http_method_names = ["get"]
 
-    async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # ASGI
         self.dialect = _asked_in(request)  # type: ignore[misc]  # of this one request
         return await super().dispatch(request, *args, **kwargs)
 

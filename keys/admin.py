@@ -64,7 +64,7 @@ class ProjectAdmin(Panel):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
         live = Q(tokens__revoked_at=None) & (Q(tokens__expires_at=None) | Q(tokens__expires_at__gt=timezone.now()))
-        return super().get_queryset(request).annotate(tokens_live=Count("tokens", filter=live))  # type: ignore[no-any-return]
+        return super().get_queryset(request).annotate(tokens_live=Count("tokens", filter=live))  # type: ignore[no-any-return]  # unfold has no types
 
     @display(description="Tokens")
     def tokens_line(self, row: Any) -> str:
@@ -126,7 +126,7 @@ class KeySetAdmin(Panel):
     }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[KeySet]:
-        return super().get_queryset(request).annotate(keys_held=Count("keys"))  # type: ignore[no-any-return]
+        return super().get_queryset(request).annotate(keys_held=Count("keys"))  # type: ignore[no-any-return]  # unfold has no types
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -318,10 +318,10 @@ class ApiTokenAdmin(Panel):
             kind=obj.kind,
             name=obj.name,
             expires_at=obj.expires_at,
-            created_by=request.user,  # type: ignore[arg-type]
+            created_by=request.user,  # type: ignore[arg-type]  # staff only, so a User
         )
         obj.__dict__.update(made.__dict__)
-        request.issued_token = plaintext  # type: ignore[attr-defined]
+        request.issued_token = plaintext  # type: ignore[attr-defined]  # of our own
 
     def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
         """The token, in this answer and nowhere else: no message, cookie or session holds it."""
@@ -329,7 +329,7 @@ class ApiTokenAdmin(Panel):
             **self.admin_site.each_context(request),
             "title": f"Token for {obj.project.name}",
             "opts": self.opts,
-            "token": request.issued_token,  # type: ignore[attr-defined]
+            "token": request.issued_token,  # type: ignore[attr-defined]  # of our own
             "row": obj,
         }
         response = TemplateResponse(request, "admin/keys/apitoken/issued.html", context)

@@ -161,7 +161,7 @@ class Fields:
                 return LinesField(**{**common, "help_text": help_text}, widget=UnfoldAdminTextareaWidget({"rows": 4}))
             shape = db_field.default if isinstance(db_field.default, type) else dict
             return ObjectField(**common, shape=shape, initial=shape)
-        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc, no-any-return]
+        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc, no-any-return]  # unfold has no types
 
     def _words(self, given: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a form's making, with the labels and hints of this page: read-only fields have them too."""
@@ -244,7 +244,7 @@ class Panel(Fields, ModelAdmin):
         """What changed in this row and in what belongs to it, who did it and when."""
         row = self.get_object(request, object_id)
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]  # unfold has no types
         if not self.has_view_or_change_permission(request, row):
             raise PermissionDenied
         context = {
@@ -280,7 +280,7 @@ class _Inline(Fields):
     """What inlines share: no links to other pages inside, which would lose what was typed."""
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        return super().get_formset(request, obj, **self._words(kwargs))  # type: ignore[misc]
+        return super().get_formset(request, obj, **self._words(kwargs))  # type: ignore[misc]  # unfold has no types
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

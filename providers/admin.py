@@ -86,7 +86,7 @@ class ProviderAdmin(Panel):
     }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Provider]:
-        return super().get_queryset(request).annotate(accounts_held=Count("accounts"))  # type: ignore[no-any-return]
+        return super().get_queryset(request).annotate(accounts_held=Count("accounts"))  # type: ignore[no-any-return]  # unfold has no types
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -147,7 +147,7 @@ class AccountAdmin(Panel):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         rows = super().get_queryset(request)
-        return rows.annotate(  # type: ignore[no-any-return]
+        return rows.annotate(  # type: ignore[no-any-return]  # unfold has no types
             routes_held=Count("routes", distinct=True),
             keys_held=Count("key_sets__keys", filter=Q(key_sets__keys__enabled=True), distinct=True),
         )

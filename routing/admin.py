@@ -39,7 +39,7 @@ class RouteInline(PanelInline):
         return 1 if obj is None else 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Route]:
-        return super().get_queryset(request).select_related("account", "key_set__account", "key_set__project", "model")  # type: ignore[no-any-return]
+        return super().get_queryset(request).select_related("account", "key_set__account", "key_set__project", "model")  # type: ignore[no-any-return]  # unfold has no types
 
 
 class AliasInline(PanelInline):
@@ -48,7 +48,7 @@ class AliasInline(PanelInline):
     fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Alias]:
-        return super().get_queryset(request).select_related("model")  # type: ignore[no-any-return]
+        return super().get_queryset(request).select_related("model")  # type: ignore[no-any-return]  # unfold has no types
 
 
 class AccountFilter(admin.SimpleListFilter):
@@ -101,7 +101,7 @@ class PublicModelAdmin(Panel):
         standing = Standing()
         rows = with_standing(super().get_queryset(request), standing)
         rows = rows.annotate(waits_for_key=waits_for_key(standing), set_up=set_up())
-        return rows.prefetch_related(Prefetch("routes", queryset=routes))  # type: ignore[no-any-return]
+        return rows.prefetch_related(Prefetch("routes", queryset=routes))  # type: ignore[no-any-return]  # unfold has no types
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         rows = (("name", "service"), "description", "enabled")
@@ -115,7 +115,7 @@ class PublicModelAdmin(Panel):
     ) -> HttpResponse:
         row = self.get_object(request, object_id) if request.method == "GET" else None
         told = {"explained": self.explained(row)} if row is not None else {}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **told})  # type: ignore[no-any-return]
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **told})  # type: ignore[no-any-return]  # unfold has no types
 
     @display(description="Now")
     def now(self, row: PublicModel) -> str:
@@ -316,7 +316,7 @@ class RevisionAdmin(ReadOnlyPanel):
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
         changes = history.rows(row, request.user) if row is not None else []
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "changes": changes})  # type: ignore[no-any-return]
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), "changes": changes})  # type: ignore[no-any-return]  # unfold has no types
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
         return RevisionChangeList
@@ -336,7 +336,7 @@ class GatewayProcessAdmin(ReadOnlyPanel):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[GatewayProcess]:
         newest = Head.objects.filter(pk=1).values("revision")
-        return super().get_queryset(request).annotate(newest=Subquery(newest))  # type: ignore[no-any-return]
+        return super().get_queryset(request).annotate(newest=Subquery(newest))  # type: ignore[no-any-return]  # unfold has no types
 
     @display(description="State", label={"current": "success", "behind": "warning", "gone": "danger"})
     def state(self, row: Any) -> str:

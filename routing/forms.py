@@ -27,7 +27,7 @@ def free_for_alias(name: str) -> None:
         raise ValidationError("This name is taken: it is a public model's, or means something else.")
 
 
-class ModelForm(forms.ModelForm):  # type: ignore[type-arg]
+class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A public model whose name nothing else has."""
 
     class Meta:
@@ -40,7 +40,7 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg]
         return name
 
 
-class AliasForm(forms.ModelForm):  # type: ignore[type-arg]
+class AliasForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """Another name that no public model has."""
 
     class Meta:
@@ -53,7 +53,7 @@ class AliasForm(forms.ModelForm):  # type: ignore[type-arg]
         return name
 
 
-class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
+class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """A route whose key set, if it names one, belongs to its account."""
 
     class Meta:
@@ -94,7 +94,7 @@ class RepatchForm(forms.Form):
     )
 
 
-class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]
+class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     """Names and patterns that could be names."""
 
     class Meta:

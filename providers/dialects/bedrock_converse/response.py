@@ -17,14 +17,12 @@ from providers.dialects.bedrock_converse.reading import (
     usage_of,
 )
 from providers.dialects.canon import Answer, BadAnswer, Choice, Opaque, Part, Text, Thinking, ToolCall
+from providers.dialects.values import value_of
 
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Its id is in a header and its model in the address, so it tells neither. Raises BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadAnswer("the upstream's answer is not JSON") from error
+    found = value_of(body)
     blocks = _blocks(found)
     parts = [part for block in blocks if (part := _part(block)) is not None]
     answered = any(_tool(block).get("name") == ANSWER_TOOL for block in blocks)

@@ -34,6 +34,7 @@ from providers.dialects.canon import (
 )
 from providers.dialects.dialect import StreamError
 from providers.dialects.sse import Event
+from providers.dialects.values import object_in
 
 #: The status that each exception in a stream stands for.
 _EXCEPTIONS: Final = {
@@ -88,11 +89,8 @@ class Reader:
         failed = name == "error" or name.endswith("Exception")
         if handle is None and not failed:
             return []
-        try:
-            found = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            found = None
-        if not isinstance(found, dict):
+        found = object_in(data)
+        if found is None:
             self.error = StreamError(data, malformed=True)
             return []
         if handle is None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from providers.dialects.answer_tool import ANSWER_TOOL, stop_without
 from providers.dialects.canon import Answer, BadAnswer, Choice, Opaque, Part, Text, Thinking, ToolCall
 from providers.dialects.cohere_chat.messages import NAME
@@ -21,14 +19,12 @@ from providers.dialects.cohere_chat.reading import (
     stop_of,
     usage_of,
 )
+from providers.dialects.values import value_of
 
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadAnswer("the upstream's answer is not JSON") from error
+    found = value_of(body)
     message = found.get("message") if isinstance(found, dict) else None
     if not isinstance(message, dict):
         said = {"message": message} if isinstance(message, str) else None

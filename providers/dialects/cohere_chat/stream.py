@@ -37,6 +37,7 @@ from providers.dialects.cohere_chat.reading import (
 )
 from providers.dialects.dialect import StreamError
 from providers.dialects.sse import Event
+from providers.dialects.values import object_in
 
 _DONE: Final = b"[DONE]"
 
@@ -75,11 +76,8 @@ class Reader:
         if not data or data == _DONE:
             self.done_seen = self.done_seen or bool(data)
             return []
-        try:
-            found = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            found = None
-        if not isinstance(found, dict):
+        found = object_in(data)
+        if found is None:
             self.error = StreamError(data, malformed=True)
             return []
         kind = found.get("type") or event.name

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from providers.dialects.canon import Answer, BadAnswer, Choice, Text
 from providers.dialects.gitlab_duo.request import NAME
+from providers.dialects.values import value_of
 
 
 def read_answer(body: bytes) -> Answer:
     """The answer, of which nothing is known but its words. Raises BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadAnswer("the upstream's answer is not JSON") from error
+    found = value_of(body)
     text = found
     if isinstance(found, dict):
         text = next((found[name] for name in ("response", "content") if isinstance(found.get(name), str)), None)

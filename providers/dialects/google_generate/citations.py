@@ -94,7 +94,7 @@ def _cut(told: list[Told], index: int, start: int, end: int) -> str:
 
 def _characters(whole: str, start: int, end: int) -> tuple[int, int]:
     raw = whole.encode("utf-8", "surrogatepass")
-    return tuple(len(raw[: max(at, 0)].decode("utf-8", "ignore")) for at in (start, end))  # type: ignore[return-value]
+    return tuple(len(raw[: max(at, 0)].decode("utf-8", "ignore")) for at in (start, end))  # type: ignore[return-value]  # two, as given
 
 
 def _entries(found: Any, name: str) -> list[dict[str, Any]]:

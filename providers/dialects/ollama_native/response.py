@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from providers.dialects.canon import Answer, BadAnswer, Choice, Part, Text, Thinking
+from providers.dialects.canon import Answer, Choice, Part, Text, Thinking
 from providers.dialects.ollama_native.messages import NAME
 from providers.dialects.ollama_native.reading import (
     calls_of,
@@ -17,14 +15,12 @@ from providers.dialects.ollama_native.reading import (
     text_of,
     usage_of,
 )
+from providers.dialects.values import value_of
 
 
 def read_answer(body: bytes) -> Answer:
     """The answer, which has no id. Raises BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as problem:
-        raise BadAnswer("the upstream's answer is not JSON") from problem
+    found = value_of(body)
     message = message_of(found)
     thought, text, word = text_of(message, "thinking"), text_of(message, "content"), text_of(found, "done_reason")
     calls = calls_of(found, message)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from providers.dialects.canon import (
     BadAnswer,
     Began,
@@ -35,6 +33,7 @@ from providers.dialects.ollama_native.reading import (
     usage_of,
 )
 from providers.dialects.sse import Event
+from providers.dialects.values import object_in
 
 
 class Reader:
@@ -59,11 +58,11 @@ class Reader:
         data = (event.data or b"").strip()
         if not data or self._stopped:
             return []
-        try:
-            found = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            found = None
-        if isinstance(found, dict) and found.get("error"):
+        found = object_in(data)
+        if found is None:
+            self.error = StreamError(data, malformed=True)
+            return []
+        if found.get("error"):
             self.error = StreamError(data)
             return []
         try:

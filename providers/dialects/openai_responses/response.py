@@ -13,6 +13,7 @@ from providers.dialects.openai_responses.composer import Composer
 from providers.dialects.openai_responses.items import NAME, listed, parts_of, string
 from providers.dialects.streams import dissect
 from providers.dialects.usage import Usage, read_openai_usage, tokens
+from providers.dialects.values import value_of
 
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -35,10 +36,7 @@ _USUAL: Final = frozenset(
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises BadAnswer; `error` of it is what the upstream said of a response that failed."""
-    try:
-        found = _decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadAnswer("The answer is not JSON.") from error
+    found = value_of(body)
     if not isinstance(found, dict):
         raise BadAnswer("The answer is not a JSON object.")
     failure = failure_of(found)

@@ -34,6 +34,7 @@ from providers.dialects.openai_responses.items import NAME, WHOLE, Key, call_of,
 from providers.dialects.openai_responses.response import extras_of, stop_of, stream_error
 from providers.dialects.sse import Event
 from providers.dialects.usage import read_openai_usage, tokens
+from providers.dialects.values import object_in
 
 _decode: Final = msgspec.json.Decoder().decode
 _CALLS: Final = frozenset({"function_call", "custom_tool_call"})
@@ -85,11 +86,8 @@ class Reader:
             return []
         if data.strip() == b"[DONE]":
             return []
-        try:
-            found = _decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            found = None
-        if not isinstance(found, dict):
+        found = object_in(data)
+        if found is None:
             self.error = StreamError(data, malformed=True)
             return []
         kind = string(found.get("type")) or event.name or ""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from providers.dialects.canon import Answer, BadAnswer, Choice, Stop, Text
 from providers.dialects.dialect import Later
 from providers.dialects.theta_infer.request import NAME
 from providers.dialects.usage import Usage, read_openai_usage
+from providers.dialects.values import value_of
 
 _UNDER_WAY: Final = frozenset({"pending", "processing"})
 _SECONDS: Final = 3.0
@@ -43,10 +42,7 @@ def read_answer(body: bytes) -> Answer:
 
 
 def _job(body: bytes) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadAnswer("the upstream's answer is not JSON") from error
+    found = value_of(body)
     inner = found.get("body") if isinstance(found, dict) else None
     jobs = inner.get("infer_requests") if isinstance(inner, dict) else None
     if not isinstance(jobs, list) or not jobs or not isinstance(jobs[0], dict):
