@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 import httpx
@@ -201,6 +202,8 @@ class _Forward:
         start = time.perf_counter()
         outcome = await self._send(request, candidate, lease, stream, attempt)
         row.connect_us = clock.connect_us
+        if attempt.status == HTTPStatus.UNAUTHORIZED and lease is not None:
+            minted.refused(lease)
         attempt.us = microseconds(start)
         if isinstance(outcome, Verdict):
             attempt.verdict = outcome.code

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.errors import ApiError, Fault
 from api.trip import Trip
+from keys.minted import minted
 from keys.missing import missing_key_message
 from keys.order import Candidate as Key
 from keys.order import in_order, shared_set
@@ -60,7 +61,8 @@ def why_unavailable(trip: Trip, candidate: Candidate) -> str | None:
     sets = trip.snapshot.key_sets.get(candidate.account.id, ())
     usable = pool.candidates(sets, trip.project.id, candidate.key_set_id)
     if usable:
-        return why_not(trip.snapshot, candidate, trip.row.dialect, Keys(usable))
+        able, lack = minted.with_token(candidate.provider.credential, usable)
+        return why_not(trip.snapshot, candidate, trip.row.dialect, Keys(able, without_token=lack))
     resting = pool.wait(sets, trip.project.id, candidate.key_set_id) is not None
     return why_not(trip.snapshot, candidate, trip.row.dialect, Keys((), resting=resting))
 

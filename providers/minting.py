@@ -42,10 +42,18 @@ class _Scheme(Protocol):
 _SCHEMES: Final[dict[str, _Scheme]] = {"oauth2-client": oauth2_client, "copilot": copilot}
 
 
-def mint(scheme: str, secret: Secret, *, private: bool, clock: Callable[[], float] = time.time) -> Grant:
+def mint(
+    scheme: str,
+    secret: Secret,
+    *,
+    private: bool,
+    clock: Callable[[], float] = time.time,
+    refused: Secret | None = None,
+) -> Grant:
     """An access token for this stored secret. Raises CannotMint, whose text holds no secret.
 
-    `private`: the account may reach private networks, plain HTTP and other ports.
+    `private`: the account may reach private networks, plain HTTP and other ports. `refused`: a token that an upstream
+    no longer takes, which is not given again although it has not ended.
     """
     plain = secret.reveal()
     now = clock()  # before anything is sent: a token is never taken to live longer than it does
@@ -53,7 +61,7 @@ def mint(scheme: str, secret: Secret, *, private: bool, clock: Callable[[], floa
         if scheme == "google-adc":
             return _google(plain, session, now)
         if scheme == "device-code":
-            return _renewed(plain, session, now)
+            return _renewed(plain, session, now, refused)
         return _exchange(_SCHEMES[scheme], plain, session, now)
 
 
@@ -86,10 +94,11 @@ def _exchange(scheme: _Scheme, plain: str, session: Session, now: float) -> Gran
     return scheme.read(_body(_sent(scheme.ask(plain), session), plain, scheme.secrets_of(plain)), now)
 
 
-def _renewed(plain: str, session: Session, now: float) -> Grant:
-    """A sign-in's token: the stored one while it lives, else a new pair, which is to be stored."""
+def _renewed(plain: str, session: Session, now: float, refused: Secret | None) -> Grant:
+    """A sign-in's token: the stored one while it lives and is taken, else a new pair, which is to be stored."""
     grant = device_code.held(plain)
-    if grant is not None and grant.expires_at - now > device_code.RENEW_WITHIN:
+    lives = grant is not None and grant.expires_at - now > device_code.RENEW_WITHIN
+    if grant is not None and lives and (refused is None or grant.token.reveal() != refused.reveal()):
         return grant
     answer = _sent(device_code.ask(plain), session)
     return device_code.read(plain, _body(answer, plain, device_code.secrets_of(plain)), now)

@@ -1,7 +1,7 @@
 """How a model name resolves, told in full: every candidate, every dropped one with the reason, prices, timeouts.
 
 It asks the same resolver as every request does, on the snapshot it is given. Names and numbers only, no secret. Keys
-that could not be exchanged for access tokens are told where a gateway runs in this process: others hold no tokens.
+without an access token are told, and count as none, where a gateway runs in this process: others hold no tokens.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ def _candidates(snapshot: Snapshot, plan: Plan, project_id: int, dialect: str) -
 
 
 def _keys(snapshot: Snapshot, candidate: Candidate, project_id: int) -> Keys:
-    return keys_of(snapshot, candidate, project_id or None, why_closed)
+    found = keys_of(snapshot, candidate, project_id or None, why_closed)
+    able, lack = minted.with_token(candidate.provider.credential, found.usable)
+    return found._replace(usable=able, without_token=lack)
 
 
 def _url(snapshot: Snapshot, candidate: Candidate, keys: Keys) -> str:

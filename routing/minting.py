@@ -1,5 +1,6 @@
 """The thread that keeps an access token ready for every key that needs one: fetched before it is asked for, renewed
-at least a minute before it ends, never on a request.
+at least a minute before it ends, never on a request. One that an upstream refuses is fetched anew at once, and at
+growing pauses if that does not help.
 
 It is woken when the served snapshot changes. Each exchange runs on a thread of its own, a few at once, so that one
 issuer that hangs delays no other account. One that fails is tried again after a growing pause and told once per reason
@@ -44,6 +45,10 @@ PART: Final = 0.2
 #: Seconds after a failure until the next try: the first pause, doubled each time, and the longest.
 FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 300.0
+#: Seconds between an exchange and the next that is made because an upstream refused the token: the first, doubled each
+#: time in a row, at most LONGEST_PAUSE. Up to EARLY_SPREAD more is added by chance.
+EARLY_PAUSE: Final = 10.0
+EARLY_SPREAD: Final = 2.0
 #: Exchanges at once; seconds between two looks where nothing is due.
 AT_ONCE: Final = 4
 IDLE: Final = 30.0
@@ -60,10 +65,16 @@ class Wanted(NamedTuple):
 
 
 class _State(NamedTuple):
-    """When the next exchange is due (epoch seconds), and how many failed in a row."""
+    """When the next exchange is due and the last began (epoch seconds), and how many failed in a row.
+
+    `refused`: a token that an upstream refused, for which the next exchange is early; `early`: how many were, in a row.
+    """
 
     due: float
     failures: int = 0
+    began: float = 0.0
+    refused: Secret | None = None
+    early: int = 0
 
 
 class Minter:
@@ -102,12 +113,14 @@ class Minter:
         if self._thread is not None:
             return
         self._stop.clear()
+        self._tokens.fetched_by(self.wake)
         self._thread = threading.Thread(target=self._run, name="minting", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """End the thread. An exchange under way is not waited for."""
         thread, self._thread = self._thread, None
+        self._tokens.fetched_by(None)
         self._stop.set()
         self._wake.set()
         if thread is not None:
@@ -127,6 +140,8 @@ class Minter:
         if snapshot is not self._seen:
             self._seen = snapshot
             self._follow(list(wanted(snapshot)))
+        for place, token in self._tokens.take_refused().items():
+            self._sooner(place, token)
         now = self._clock()
         next_due = now + IDLE
         for item in self._wanted:
@@ -164,6 +179,16 @@ class Minter:
                 table.pop(place, None)  # in place: exchanges write to them meanwhile
         self._tokens.forget_others(places)
 
+    def _sooner(self, place: Place, token: Secret) -> None:
+        """An upstream refused this token. What failed or is under way is left to that: it comes to the same."""
+        state = self._states.get(place)
+        if state is None or state.failures or state.refused is token or place in self._running:
+            return
+        # Spread, because several gateways may hold one pair of a sign-in, and one renewal ends it for all.
+        soonest = self._clock() + self._spread() * EARLY_SPREAD
+        due = max(soonest, state.began + min(EARLY_PAUSE * 2 ** min(state.early, 10), LONGEST_PAUSE))
+        self._states[place] = state._replace(due=min(state.due, due), refused=token)
+
     def _begin(self, item: Wanted) -> None:
         if self._stop.is_set():
             return
@@ -180,13 +205,14 @@ class Minter:
 
     def _work(self, item: Wanted) -> None:
         """One exchange, and when the next is due."""
-        failures = self._states.get(item.place, _State(0.0)).failures
-        pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
-        self._states[item.place] = _State(self._clock() + pause, failures + 1)
+        state, began = self._states.get(item.place, _State(0.0)), self._clock()
+        pause = min(FIRST_PAUSE * 2 ** min(state.failures, 10), LONGEST_PAUSE)
+        self._states[item.place] = state._replace(due=began + pause, failures=state.failures + 1, began=began)
         try:
             secret = self._unsaved.get(item.place) or self._keys.lease(item.key).secret
             if is_exchanged(item.scheme, secret):
-                self._states[item.place] = _State(self._fetch(item, secret))
+                due = self._fetch(item, secret, state.refused)
+                self._states[item.place] = _State(due, began=began, early=state.early + 1 if state.refused else 0)
             else:
                 self._states[item.place] = _State(float("inf"))  # it is sent as it is
         except CannotMint as problem:
@@ -198,10 +224,10 @@ class Minter:
             self._running.discard(item.place)
             self._wake.set()
 
-    def _fetch(self, item: Wanted, secret: Secret) -> float:
+    def _fetch(self, item: Wanted, secret: Secret, refused: Secret | None) -> float:
         """Exchange and keep; when to renew."""
         began = self._clock()
-        grant = self._exchange(item.scheme, secret, private=item.private, clock=self._clock)
+        grant = self._exchange(item.scheme, secret, private=item.private, clock=self._clock, refused=refused)
         lives = grant.expires_at - began
         if lives <= 0:
             raise CannotMint("the token had ended before it came: is the clock of this machine right?")

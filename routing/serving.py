@@ -29,11 +29,12 @@ Closed = Callable[[KeyEntry, KeySetEntry], str]
 
 class Keys(NamedTuple):
     """What there is to try a candidate with: the keys that may be used, in order; how many others do not open, by
-    reason; whether there are none because all rest."""
+    reason; whether there are none because all rest; why others have no access token, where tokens are fetched."""
 
     usable: Sequence[Key]
     closed: Mapping[str, int] = {}
     resting: bool = False
+    without_token: str = ""
 
 
 class Reason(NamedTuple):
@@ -139,6 +140,8 @@ def to_enter_again(closed: Mapping[str, int]) -> str:
 def _lack(keys: Keys) -> str:
     if keys.resting:
         return "has only keys that rest now"
+    if keys.without_token:
+        return f"has no access token now: {keys.without_token}"
     return f"has no key that opens: {to_enter_again(keys.closed)}" if keys.closed else "has no key"
 
 

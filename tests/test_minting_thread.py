@@ -45,7 +45,9 @@ class Exchanges:
     def __init__(self, clock: Clock) -> None:
         self.clock, self.count, self.life, self.fails = clock, 0, 3600.0, ""
 
-    def __call__(self, scheme: str, secret: Secret, *, private: bool, clock: Any) -> Grant:
+    def __call__(
+        self, scheme: str, secret: Secret, *, private: bool, clock: Any, refused: Secret | None = None
+    ) -> Grant:
         self.count += 1
         if self.fails:
             raise CannotMint(self.fails)
