@@ -70,7 +70,7 @@ class Counting(Asked):
         return COUNTERS[family].url(call_url(base, family, model))
 
     def answer(
-        self, body: bytes, candidate: Candidate, public: str, *, streamed: bool = False
+        self, body: bytes, candidate: Candidate, told: Told, public: str, *, streamed: bool = False
     ) -> tuple[bytes, Usage | None]:
         """The count; with what else an upstream of the same dialect says of it."""
         count = COUNTERS[candidate.family].read(body)

@@ -16,12 +16,12 @@ import msgspec
 from api.body import refuse_lookalikes
 from api.errors import ApiError, Fault
 from providers.dialects import canon
-from providers.dialects.canon import Misfit, Target
+from providers.dialects.canon import Answer, Misfit, Target
 from providers.dialects.dialect import Splitter, Tap
 from providers.dialects.jsonio import BadBody, Fields, quote, read_object
 from providers.dialects.registry import CLIENTS, UPSTREAMS
 from providers.dialects.signatures import travels
-from providers.dialects.streams import Translation, gathered
+from providers.dialects.streams import Translation, gathered, retold
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
 from providers.hosts import call_url
@@ -39,12 +39,16 @@ MOST_NAMED: Final = 32
 
 
 class Told(NamedTuple):
-    """A request as one upstream gets it. `dropped` names what it cannot be told."""
+    """A request as one upstream gets it. `dropped` names what it cannot be told.
+
+    `through`: these are the client's own bytes, and what the upstream says goes through as well.
+    """
 
     body: bytes
     headers: tuple[tuple[str, str], ...]
     dropped: tuple[str, ...]
     accept: str
+    through: bool = False
 
 
 class Asked:
@@ -57,7 +61,6 @@ class Asked:
         "_framed",
         "_options",
         "_request",
-        "_through",
         "asked_usage",
         "client",
         "dialect",
@@ -87,8 +90,6 @@ class Asked:
         self._options: bytes | None = None
         self._request: canon.Request | None = None
         self._framed: bool | None = None
-        #: whether the candidate that was told last got the client's own bytes
-        self._through = False
         if self.stream and self.client.stream_options:
             self._read_stream_options()
 
@@ -117,8 +118,7 @@ class Asked:
         `stream`: whether the upstream is asked for one, which not all can give.
         """
         family = FAMILIES[candidate.family]
-        self._through = self._goes_through(candidate)
-        if self._through:
+        if self._goes_through(candidate):
             return self._relayed(candidate, family, model, stream)
         return self._translated(candidate, family, model, stream)
 
@@ -153,7 +153,7 @@ class Asked:
         if self.stream and not stream and "stream" in fields:
             fields.set("stream", b"false")
         dropped = shape(_Raw(fields), candidate.quirks) if shapes(candidate.quirks) else ()
-        return Told(fields.body(), family.headers + self.headers, named(dropped), _accepted(family, stream))
+        return Told(fields.body(), family.headers + self.headers, named(dropped), _accepted(family, stream), True)
 
     def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
         upstream = UPSTREAMS[family.dialect]
@@ -201,23 +201,30 @@ class Asked:
     # --- to the client ----------------------------------------------------------------------------------------------
 
     def answer(
-        self, body: bytes, candidate: Candidate, public: str, *, streamed: bool = False
+        self, body: bytes, candidate: Candidate, told: Told, public: str, *, streamed: bool = False
     ) -> tuple[bytes, Usage | None]:
-        """The whole answer of the candidate that was told last, under the public model's name, and its usage.
+        """The candidate's whole answer to what it was told, under the public model's name, and its usage.
 
-        Raises BadBody or BadAnswer.
-
-        `streamed`: the body is a stream, of an upstream that gives nothing else.
+        `streamed`: the body is a stream, of an upstream that gives nothing else. Raises BadBody or BadAnswer.
         """
-        if self._through:
+        if told.through:
             return self.client.splice(body, public)
-        upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
-        answer = gathered(body, upstream.reader(), upstream.splitter()) if streamed else upstream.read_answer(body)
+        answer = self.read(body, candidate, streamed=streamed)
         return self.client.write_answer(answer, public, self.request), answer.usage
 
-    def tap(self, candidate: Candidate, public: str) -> Tap:
-        """What relays the stream of the candidate that was told last."""
-        if self._through:
+    def stream_of(self, body: bytes, candidate: Candidate, public: str) -> tuple[bytes, Usage | None]:
+        """The candidate's whole answer as the stream that the client wanted, and its usage. Raises BadAnswer."""
+        answer = self.read(body, candidate)
+        return retold(answer, self.client.writer(public, self.request)), answer.usage
+
+    def read(self, body: bytes, candidate: Candidate, *, streamed: bool = False) -> Answer:
+        """The candidate's whole answer in its canonical form. Raises BadAnswer."""
+        upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
+        return gathered(body, upstream.reader(), upstream.splitter()) if streamed else upstream.read_answer(body)
+
+    def tap(self, candidate: Candidate, told: Told, public: str) -> Tap:
+        """What relays the stream with which the candidate answers what it was told."""
+        if told.through:
             return self.client.tap(public, self.asked_usage)
         upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
         return Translation(upstream.reader(), self.client.writer(public, self.request))

@@ -22,7 +22,7 @@ from providers.dialects.openai_responses.turns import carried, continued
 from providers.dialects.openai_responses.writer import Writer
 from providers.dialects.registry import UPSTREAMS
 from providers.dialects.sse import Event
-from providers.dialects.streams import Translation, gathered
+from providers.dialects.streams import Translation, retold
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES
 from routing.resolve import Candidate
@@ -101,24 +101,28 @@ class Turning(Asked):
     # --- the answer -------------------------------------------------------------------------------------------------
 
     def answer(
-        self, body: bytes, candidate: Candidate, public: str, *, streamed: bool = False
+        self, body: bytes, candidate: Candidate, told: Told, public: str, *, streamed: bool = False
     ) -> tuple[bytes, Usage | None]:
-        if self._goes_through(candidate) or FAMILIES[candidate.family].speaks(DIALECT):
-            body, usage = super().answer(body, candidate, public, streamed=streamed)
-        else:
-            upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
-            found = gathered(body, upstream.reader(), upstream.splitter()) if streamed else upstream.read_answer(body)
-            body, usage = self._written(found, public), found.usage
+        body, usage = super().answer(body, candidate, told, public, streamed=streamed)
         body = self.linked(body)
         self.keep(body)
         return body, usage
 
-    def _written(self, answer: Answer, public: str) -> bytes:
-        return self.client.write_answer(msgspec.structs.replace(answer, id=self._given), public, self.request)
+    def stream_of(self, body: bytes, candidate: Candidate, public: str) -> tuple[bytes, Usage | None]:
+        answer, writer = self.read(body, candidate), Writer(public, self.request)
+        said = retold(answer, writer)
+        self.keep(self.linked(_encode(writer.response)))
+        return self.linked(said), answer.usage
 
-    def tap(self, candidate: Candidate, public: str) -> Tap:
+    def read(self, body: bytes, candidate: Candidate, *, streamed: bool = False) -> Answer:
+        answer = super().read(body, candidate, streamed=streamed)
+        if FAMILIES[candidate.family].speaks(DIALECT):
+            return answer
+        return msgspec.structs.replace(answer, id=self._given)
+
+    def tap(self, candidate: Candidate, told: Told, public: str) -> Tap:
         family = FAMILIES[candidate.family]
-        if self._goes_through(candidate):
+        if told.through:
             tap: Any = self.client.tap(public, self.asked_usage)
             return _Keeping(self, tap, tap)
         reader: Reader = UPSTREAMS[family.dialect].reader()

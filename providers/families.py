@@ -27,6 +27,8 @@ class Family(msgspec.Struct, frozen=True):
     model_in_body: bool = True
     #: It answers with streams alone: who wants a whole answer gets one put together.
     streams_only: bool = False
+    #: It answers with whole texts alone: who wants a stream gets one made of the text (C-27).
+    retold: bool = False
     #: It takes less than its dialect: requests in that dialect are written anew too.
     fitted: bool = False
     #: Seconds that it may be silent before it answers, however short the account's patience is otherwise.
@@ -111,7 +113,7 @@ _FAMILIES = (
         model_in_body=False,
     ),
     Family("github-copilot", OPENAI_CHAT, "chat/completions"),
-    Family("gitlab-duo", "gitlab_duo", "api/v4/chat/completions", model_in_body=False),
+    Family("gitlab-duo", "gitlab_duo", "api/v4/chat/completions", model_in_body=False, retold=True),
     Family("ollama-native", "ollama_native", "api/chat"),
     Family("pollinations-simple"),
     # It holds a request for up to `wait` seconds while the job is done.

@@ -223,3 +223,41 @@ def test_some_of_all_kinds_over_real_sockets(at: Any, vendor: Vendor, name: str,
     assert answer.status_code == 200 and answer.json()["choices"][0]["message"]["content"] == "hello", answer.text
     ((method, asked, headers, _),) = vendor.requests
     assert (method, asked, headers["host"]) == ("POST", tail, vendor.url.removeprefix("http://"))
+
+
+_CLIENTS = {
+    "chat": ("/v1/chat/completions", {**ASKED, "stream_options": {"include_usage": True}}, "data: [DONE]"),
+    "responses": ("/v1/responses", {"input": "hi"}, "event: response.completed"),
+    "messages": ("/v1/messages", {**ASKED, "max_tokens": 20}, "event: message_stop"),
+    "gemini": ("/v1beta/models/{model}:streamGenerateContent", {"contents": [{"parts": [{"text": "hi"}]}]}, "STOP"),
+}
+
+
+@pytest.mark.parametrize("client", _CLIENTS)
+@pytest.mark.parametrize(
+    ("name", "ref", "path", "asked"),
+    [
+        ("gitlab", "gitlab-duo/m-1", "", None),
+        ("groq", "groq/m-1", "/openai/v1", True),
+        ("anthropic", "anthropic/m-1", "", True),
+    ],
+)
+def test_c27_a_whole_answer_is_a_stream_to_who_wants_one(
+    at: Any, vendor: Vendor, name: str, ref: str, path: str, asked: bool | None, client: str
+) -> None:
+    """X-07: from GitLab, which has no streams, and from upstreams that were asked for one and answered whole."""
+    plane = at(name, path)
+    said = {"gitlab": "gitlab", "groq": "chat", "anthropic": "messages"}[name]
+    vendor.due = [(200, JSON, WHOLE[said])]
+    url, body, last = _CLIENTS[client]
+    answer = plane.client.post(url.format(model=ref), json={**body, "model": ref, "stream": True})
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith(SSE), answer.text
+    assert "stream" in answer.headers["x-jackfield-dropped"]
+    assert "hello" in answer.text and last in answer.text.split("\n\n")[-2], answer.text
+    ((_, _, _, sent),) = vendor.requests
+    assert json.loads(sent).get("stream") is asked
+    (row,) = plane.rows()
+    assert (row.outcome, row.stream, row.input_tokens is not None) == ("ok", True, name != "gitlab")
+    if client == "responses":
+        kept = json.loads(answer.text.split("data: ")[-1])["response"]["id"]
+        assert plane.client.get(f"/v1/responses/{kept}").json()["output"][0]["content"][0]["text"] == "hello"

@@ -156,6 +156,12 @@ def dissect(answer: Answer) -> Iterator[Delta]:
         yield Noted(answer.extras)
 
 
+def retold(answer: Answer, writer: Writer) -> bytes:
+    """A whole answer as the whole of a client's stream."""
+    pieces = [writer.feed(delta) for delta in dissect(answer)]
+    return b"".join((*pieces, writer.end()))
+
+
 def _told(index: int, part: Part, choice: int) -> Iterator[Delta]:
     match part:
         case Text(text, citations):

@@ -1,0 +1,268 @@
+"""One call of one upstream with one key: encode, sign, send, and read as much of the answer as it takes to judge it.
+
+What an upstream did wrong comes back as a verdict; api.forward decides what is tried next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import httpx
+import msgspec
+from django.http import HttpResponseBase
+
+from api import identity
+from api.answer import JSON, STREAM, Answer, EventStream
+from api.errors import ApiError, Fault
+from api.failing import is_whole, verdict_of
+from api.lanes import Asked
+from api.relay import CLOCKS_DIFFER, Broken, Pump
+from api.trip import Trip
+from api.usage import Attempt, Outcome, microseconds
+from api.waiting import read_whole, settled
+from keys.minted import minted
+from keys.pool import Lease
+from providers import transport
+from providers.credentials import CannotSign, Unsigned, sign
+from providers.dialects.canon import BadAnswer
+from providers.dialects.jsonio import BadBody
+from providers.dialects.registry import UPSTREAMS
+from providers.dialects.sse import EventTooLong
+from providers.dialects.usage import Usage
+from providers.exchange import Call, CallClock, Outgoing
+from providers.families import FAMILIES
+from providers.hosts import BadUrl, UnfilledVariable, base_url, variables_of
+from providers.quirks import as_signed
+from providers.secrets import Secret
+from providers.verdicts import Verdict, judge, judge_event, of_exception
+from routing.latency import latencies
+from routing.resolve import Candidate
+
+
+class Unsendable(Exception):
+    """This upstream cannot be asked; `error` says why, and another one may be."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.fault.code)
+        self.error = error
+
+
+class Exchange:
+    """One call. `public` is the model's name in the answer, `due` the end of all attempts in the loop's time."""
+
+    __slots__ = (
+        "_asked",
+        "_candidate",
+        "_clock",
+        "_due",
+        "_lease",
+        "_public",
+        "_request",
+        "_stream",
+        "_told",
+        "_trip",
+        "_usage",
+    )
+
+    def __init__(
+        self, trip: Trip, asked: Asked, candidate: Candidate, lease: Lease | None, *, public: str, due: float
+    ) -> None:
+        """Make the request for the upstream, signed. Raises Unsendable, ApiError."""
+        self._trip = trip
+        self._asked = asked
+        self._candidate = candidate
+        self._lease = lease
+        self._public = public
+        self._due = due
+        self._stream = (asked.stream or FAMILIES[candidate.family].streams_only) and candidate.provider.streaming
+        self._clock = CallClock()
+        #: of a whole answer
+        self._usage: Usage | None = None
+        try:
+            self._request = self._encode()
+        except UnfilledVariable as problem:
+            raise Unsendable(self._of_account(Fault.VARIABLE_MISSING, problem)) from None
+        except (BadUrl, CannotSign) as problem:
+            raise Unsendable(self._of_account(Fault.BAD_ACCOUNT, problem)) from None
+        except ApiError as refusal:
+            if refusal.fault is not Fault.UNSUPPORTED:
+                raise
+            raise Unsendable(refusal) from None
+
+    def _of_account(self, fault: Fault, problem: Exception) -> ApiError:
+        return ApiError(fault, f"Account '{self._candidate.account.name}': {problem}.")
+
+    # --- to the upstream --------------------------------------------------------------------------------------------
+
+    def _encode(self) -> Outgoing:
+        """Raises BadUrl, CannotSign, ApiError."""
+        candidate, lease, trip = self._candidate, self._lease, self._trip
+        account = candidate.account
+        model = candidate.upstream_model.removeprefix(candidate.quirks.get("strip_model_prefix") or "")
+        told = self._told = self._asked.told(candidate, model, self._stream)
+        if told.dropped and trip.wants_all():
+            raise ApiError(Fault.UNSUPPORTED, f"'{candidate.public_name}' cannot be told: {', '.join(told.dropped)}.")
+        trip.dropped = ("stream", *told.dropped) if self._asked.stream and not self._stream else told.dropped
+        url = self._asked.url(self._base(), candidate.family, model, self._stream)
+        if lease is not None and not lease.may_go(url):
+            raise BadUrl("the route's address is not one that the account's keys were sealed for")
+        headers = [
+            ("content-type", "application/json"),
+            ("accept", told.accept),
+            ("user-agent", "jackfield"),
+            ("x-request-id", trip.row.request_id),
+            ("via", identity.via()),
+            *told.headers,
+            *(lease.headers if lease is not None else ()),
+        ]
+        signed_as = as_signed(candidate.provider, candidate.quirks)
+        unsigned = Unsigned(signed_as, "POST", url, headers, told.body, self._variables())
+        url, headers = sign(unsigned, lease.secret if lease is not None else None)
+        timeouts, ponders = account.timeouts, FAMILIES[candidate.family].ponders
+        if timeouts.first_byte < ponders:
+            timeouts = msgspec.structs.replace(timeouts, first_byte=ponders)
+        return Outgoing("POST", url, headers, told.body, Call(account.private_network, timeouts, self._clock))
+
+    def _variables(self) -> Mapping[str, str]:
+        """What a signer may ask of the account; made once per snapshot."""
+        assert self._trip.snapshot is not None
+        memo, candidate = self._trip.snapshot.memo, self._candidate
+        key_set = self._lease.key_set if self._lease is not None else None
+        known = ("variables", candidate.account.id, key_set.id if key_set is not None else None)
+        values: Mapping[str, str] | None = memo.get(known)
+        if values is None:
+            own = key_set.variables if key_set is not None else {}
+            values = memo[known] = variables_of(candidate.provider, candidate.account, own)
+        return values
+
+    def _base(self) -> str:
+        """Below which URL the request goes; made once per snapshot. Raises BadUrl."""
+        candidate, lease = self._candidate, self._lease
+        if lease is not None and lease.api and not candidate.account.base_url:
+            return lease.api  # where the issuer of its access token wants it
+        assert self._trip.snapshot is not None
+        memo = self._trip.snapshot.memo
+        key_set = lease.key_set if lease is not None else None
+        location = candidate.quirks.get("location") or ""
+        known = ("base", candidate.account.id, key_set.id if key_set is not None else None, candidate.family, location)
+        url: str | None = memo.get(known)
+        if url is None:
+            variables = key_set.variables if key_set is not None else {}
+            url = memo[known] = base_url(candidate.provider, candidate.account, variables, candidate.family, location)
+        return url
+
+    # --- and back ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> HttpResponseBase | Verdict:
+        """Send: an answer for the client, or what its failure means. A whole answer closes the trip."""
+        trip, row, candidate = self._trip, self._trip.row, self._candidate
+        row.attempts += 1
+        attempt = Attempt(candidate.account.name, candidate.upstream_model, row.key_fingerprint)
+        row.attempt_log.append(attempt)
+        trip.sent()
+        start = time.perf_counter()
+        outcome = await self._judged(attempt)
+        row.connect_us = self._clock.connect_us
+        if attempt.status == HTTPStatus.UNAUTHORIZED and self._lease is not None:
+            minted.refused(self._lease)
+        attempt.us = microseconds(start)
+        if isinstance(outcome, Verdict):
+            attempt.verdict = outcome.code
+            return outcome
+        to_first_byte = (row.first_byte_us or 0) - microseconds(trip.arrived, start)
+        latencies.note(candidate.account.id, candidate.upstream_model, to_first_byte / 1_000_000)
+        if isinstance(outcome, Answer):  # a stream closes the trip when it ends
+            trip.close(Outcome.OK, outcome.status_code, self._usage)
+        return outcome
+
+    async def _judged(self, attempt: Attempt) -> HttpResponseBase | Verdict:
+        """One exchange, and what its failures mean."""
+        try:
+            # The transport's own total deadline begins anew with each attempt, and stays a second behind.
+            async with asyncio.timeout_at(self._due):
+                return await self._exchange(attempt)
+        except TimeoutError:
+            return verdict_of(Fault.TOTAL_TIMEOUT, "final")
+        except Broken as problem:
+            return verdict_of(problem.fault)
+        except EventTooLong:
+            return verdict_of(Fault.ANSWER_TOO_LARGE)
+        except httpx.HTTPError as problem:
+            if asyncio.get_running_loop().time() >= self._due - CLOCKS_DIFFER:
+                return verdict_of(Fault.TOTAL_TIMEOUT, "final")
+            return of_exception(problem)
+
+    async def _exchange(self, attempt: Attempt) -> HttpResponseBase | Verdict:
+        """Send, and read as much as it takes to judge. Whatever is not relayed is closed."""
+        secrets = (self._lease.secret,) if self._lease is not None else ()
+        response = await transport.current().handle_async_request(self._request)
+        attempt.status = response.status_code
+        relayed = False
+        try:
+            whole = (
+                not self._stream or response.status_code != 200 or is_whole(response.headers.get("content-type", ""))
+            )
+            if whole or not self._asked.stream:
+                return await self._read_answer(response, secrets, streamed=not whole)
+            outcome = await self._open_stream(response, secrets)
+            relayed = isinstance(outcome, EventStream)
+            return outcome
+        finally:
+            if not relayed:
+                await response.aclose()
+
+    async def _read_answer(
+        self, response: httpx.Response, secrets: tuple[Secret, ...], *, streamed: bool
+    ) -> HttpResponseBase | Verdict:
+        """A whole answer: judged, spliced or translated, journalled and ready to be sent."""
+        trip, asked, candidate = self._trip, self._asked, self._candidate
+        trip.row.first_byte_us = microseconds(trip.arrived)
+        status, body = response.status_code, await read_whole(response)
+        upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
+        if upstream.again is not None and status < 300:
+            status, body = await settled(self._request, status, body, upstream)
+        verdict = judge(status, response.headers, body, secrets)
+        if verdict.kind != "deliver":
+            return verdict
+        # A provider that is set not to stream answers in one piece (F-17); one that was asked for a stream, as asked.
+        retold = asked.stream and (self._stream or FAMILIES[candidate.family].retold)
+        try:
+            if retold:
+                body, self._usage = asked.stream_of(body, candidate, self._public)
+            else:
+                body, self._usage = asked.answer(body, candidate, self._told, self._public, streamed=streamed)
+        except BadBody:
+            raise Broken(Fault.BAD_ANSWER) from None
+        except BadAnswer as problem:
+            if problem.error is None:
+                raise Broken(Fault.BAD_ANSWER) from None
+            return judge_event(msgspec.json.encode(problem.error), response.headers, secrets)
+        if asked.stream and "stream" not in trip.dropped:
+            trip.dropped = ("stream", *trip.dropped)
+        return Answer(body, [*(STREAM if retold else (JSON,)), *trip.headers()], 200)
+
+    async def _open_stream(self, response: httpx.Response, secrets: tuple[Secret, ...]) -> HttpResponseBase | Verdict:
+        """A stream whose first event has been judged; its headers are not sent before that. It closes the trip."""
+        trip, asked, candidate = self._trip, self._asked, self._candidate
+        tap = asked.tap(candidate, self._told, self._public)
+        pump = Pump(
+            response,
+            tap,
+            candidate.account.timeouts,
+            self._due,
+            dialect=asked.dialect,
+            splitter=asked.splitter(candidate.family),
+            secrets=secrets,
+            place=(candidate.account.id, self._base(), candidate.upstream_model),
+            needs_usage=asked.usage_is_asked(candidate),
+        )
+        head = await pump.head()
+        trip.row.first_byte_us = microseconds(trip.arrived)
+        if tap.error is not None and not pump.relayed:
+            if tap.error.malformed:
+                raise Broken(Fault.BAD_ANSWER)
+            return judge_event(tap.error.body, response.headers, secrets)
+        return EventStream(pump.pieces(head, trip), trip.headers())
