@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from providers.dialects.canon import Answer, Choice, Refusal, Text, Thinking, ToolCall
@@ -187,6 +187,7 @@ json_values = st.recursive(
     st.dictionaries(st.sampled_from(["id", "choices", "usage", "created", "x"]), json_values, max_size=5),
     st.lists(json_values, max_size=3),
 )
+@example({}, [{"audio": {"data": False, "transcript": 0}}])
 def test_whatever_an_upstream_sends_it_is_read_or_refused(body: dict[str, Any], choices: list[Any]) -> None:
     for sent_body in (
         body,

@@ -185,10 +185,12 @@ class Turn:
         if not isinstance(sound, dict):
             return
         for name, value in sound.items():
-            if name == "data" and isinstance(value, str):
-                self._audio.setdefault("data", []).append(value)
-            elif name == "transcript" and isinstance(value, str):
-                self._audio[name] = self._audio.get(name, "") + value
+            if name == "data":
+                if isinstance(value, str):
+                    self._audio.setdefault("data", []).append(value)
+            elif name == "transcript":
+                if isinstance(value, str):
+                    self._audio[name] = self._audio.get(name, "") + value
             elif value is not None:
                 self._audio[name] = value
 
