@@ -9,6 +9,9 @@ LOCK := requirements.txt
 endif
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
 
+# Without it pytest keeps no rewritten tests, and every worker of every run pays 5 s to rewrite them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test conformance bench bench-scale bench-peers smoke lint lock clean
 
 run: $(VENV)/made-from-$(LOCK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ import pytest
 import uvicorn
 from django.conf import settings
 
+import paid_once
 from providers import sandbox
 
 #: The faulty upstream of the data plane's tests, and the scripted ones of the SDKs'.
@@ -24,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     each sign-in of the real processes that tests start takes the half second that it should.
     """
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    paid_once.install()
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(settings.HOME.root / "test.sqlite3")
@@ -125,11 +129,44 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("routing.revisions.problems", lambda changes: [])
 
 
+class PromptServer(uvicorn.Server):
+    """uvicorn's server, which stops when it is told to: its own looks ten times a second, and thrice on the way out."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        self.loop, self.told = asyncio.get_running_loop(), asyncio.Event()
+        await super().startup(sockets)
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.told.wait(), 0.1)
+
+    def tell(self) -> None:
+        """To stop, from another thread."""
+        self.should_exit = True
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self.loop.call_soon_threadsafe(self.told.set)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        end = time.monotonic() + float(self.config.timeout_graceful_shutdown or 0)
+        while (self.server_state.connections or self.server_state.tasks) and time.monotonic() < end:
+            await asyncio.sleep(0.005)
+        for task in self.server_state.tasks:
+            task.cancel()
+        await self.lifespan.shutdown()
+
+
 @dataclass
 class Served:
     """A server in a thread of its own."""
 
-    server: uvicorn.Server
+    server: PromptServer
     thread: threading.Thread
 
     @property
@@ -141,7 +178,7 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        self.server.should_exit = True
+        self.server.tell()
         self.thread.join(10)
         assert not self.thread.is_alive(), "the server did not stop"
 
@@ -156,7 +193,7 @@ def serve(application: Any, **options: Any) -> Served:
         "timeout_graceful_shutdown": 2,
         **options,
     }
-    server = uvicorn.Server(uvicorn.Config(application, host="127.0.0.1", port=0, **options))
+    server = PromptServer(uvicorn.Config(application, host="127.0.0.1", port=0, **options))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     end = time.monotonic() + 60

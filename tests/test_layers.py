@@ -7,6 +7,7 @@ belongs in docs/decisions with the change of the rule.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -90,9 +91,18 @@ def is_leaf(module: str) -> bool:
     return parts[-1] in ("admin", "tasks") or "management" in parts
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path) -> list[tuple[int, str]]:
+    return list(_imports(parsed(path), path))
+
+
+def _imports(tree: ast.Module, path: Path) -> Iterator[tuple[int, str]]:
     """(line, module) of everything the file imports, also inside functions; nothing under TYPE_CHECKING."""
-    tree = ast.parse(path.read_text())
     skipped = {
         inner
         for node in ast.walk(tree)
@@ -113,9 +123,10 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, whole if whole in MODULES else str(node.module)
 
 
+@functools.cache
 def is_pure(module: str) -> bool:
     path = MODULES[module]
-    said = ast.get_docstring(ast.parse(path.read_text())) or ""
+    said = ast.get_docstring(parsed(path)) or ""
     return module in PURE or module.startswith("providers.dialects") or bool(SAYS_PURE.search(said))
 
 
@@ -164,7 +175,7 @@ def test_no_room_without_an_idea_in_its_name() -> None:
 
 @pytest.mark.parametrize("path", files(), ids=dotted)
 def test_every_module_says_what_it_is_for(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     assert not tree.body or ast.get_docstring(tree), f"{path} has no docstring"
 
 

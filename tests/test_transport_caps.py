@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from providers import transport as module
+from providers.engine import tls_context
 from providers.entries import Timeouts
 from providers.exchange import Call, Outgoing
 from providers.transport import BodyTooLarge, TlsFailed, Transport
@@ -99,7 +100,7 @@ async def over_tls(cert: trustme.LeafCert, authority: trustme.CA) -> tuple[httpx
     async def lookup(host: str, port: int) -> list[str]:
         return ["127.0.0.1"]
 
-    trusted = module.tls_context()
+    trusted = tls_context()  # of its own: it will trust more than others do
     authority.configure_trust(trusted)
     async with TlsUpstream(cert) as upstream:
         transport = Transport(tls=trusted, lookup=lookup)
