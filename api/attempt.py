@@ -70,7 +70,7 @@ class Exchange:
     def __init__(
         self, trip: Trip, asked: Asked, candidate: Candidate, lease: Lease | None, *, public: str, due: float
     ) -> None:
-        """Make the request for the upstream, signed. Raises Unsendable, ApiError."""
+        """Make the request for the upstream, signed. Raises Unsendable, Unfetched, ApiError."""
         self._trip = trip
         self._asked = asked
         self._candidate = candidate
@@ -88,7 +88,7 @@ class Exchange:
         except (BadUrl, CannotSign) as problem:
             raise Unsendable(self._of_account(Fault.BAD_ACCOUNT, problem)) from None
         except ApiError as refusal:
-            if refusal.fault is not Fault.UNSUPPORTED:
+            if refusal.fault not in (Fault.UNSUPPORTED, Fault.FILE_NOT_FETCHED):
                 raise
             raise Unsendable(refusal) from None
 
@@ -98,7 +98,7 @@ class Exchange:
     # --- to the upstream --------------------------------------------------------------------------------------------
 
     def _encode(self) -> Outgoing:
-        """Raises BadUrl, CannotSign, ApiError."""
+        """Raises BadUrl, CannotSign, Unfetched, ApiError."""
         candidate, lease, trip = self._candidate, self._lease, self._trip
         account = candidate.account
         model = candidate.upstream_model.removeprefix(candidate.quirks.get("strip_model_prefix") or "")

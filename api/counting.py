@@ -26,7 +26,6 @@ from providers.dialects.jsonio import Fields
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES
 from providers.hosts import call_url
-from providers.quirks import meant
 from routing.resolve import Candidate
 
 _GOOGLE: Final = "google_generate"
@@ -52,14 +51,14 @@ class Counting(Asked):
             self.client = msgspec.structs.replace(self.client, read_request=read_googles)
 
     def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
-        """The question, in place of the request. Raises ApiError, _Unasked."""
+        """The question, in place of the request. Raises ApiError, Unfetched, _Unasked."""
         counter = COUNTERS.get(candidate.family)
         if counter is None:
             raise _Unasked
         family = FAMILIES[candidate.family]
         target = Target(model=model, family=family.name, quirks=candidate.quirks)
         try:
-            written = counter.write(meant(self.request, candidate.quirks), target)
+            written = counter.write(self.meant(candidate, model), target)
         except Misfit as problem:
             raise refused(problem) from None
         own = self.headers if family.speaks(self.dialect) else ()

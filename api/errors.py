@@ -124,6 +124,12 @@ class Fault(Enum):
         "The model's provider cannot do what the request asks for.",
         "Leave it out, or name another model.",
     )
+    FILE_NOT_FETCHED = _caller(
+        "file_not_fetched",
+        400,
+        "An image or document that was given by its URL could not be fetched.",
+        "Send its data in base64, or a URL of https that anyone may read.",
+    )
     MODEL_REQUIRED = _caller("model_required", 400, "The request names no model.", "Set `model`.")
     MODEL_NOT_FOUND = _caller(
         "model_not_found", 404, "There is no such model.", "GET /v1/models lists the models this token may use."

@@ -21,6 +21,7 @@ from django.http import HttpResponseBase
 from api.attempt import Exchange, Unsendable
 from api.errors import ApiError, Fault
 from api.failing import error_of
+from api.fetching import Unfetched
 from api.lanes import Asked
 from api.leasing import keys_for, no_key, why_unavailable
 from api.naming import plan_for
@@ -160,7 +161,7 @@ class _Forward:
         row.key_fingerprint = lease.key.fingerprint if lease is not None else ""
         trip.facts = candidate.facts
         try:
-            exchange = Exchange(trip, self.asked, candidate, lease, public=self._public_name(), due=self.due)
+            exchange = await self._exchange(candidate, lease)
         except Unsendable as problem:
             error = problem.error
             self._refuse(error)
@@ -170,6 +171,15 @@ class _Forward:
             self.error = error_of(outcome, candidate, self.asked.dialect)
             self.error.final = outcome.kind == "final"
         return outcome
+
+    async def _exchange(self, candidate: Candidate, lease: Lease | None) -> Exchange:
+        """The call, with the files that its upstream takes as bytes only. Raises Unsendable, ApiError."""
+        make = partial(Exchange, self.trip, self.asked, candidate, lease, public=self._public_name(), due=self.due)
+        try:
+            return make()
+        except Unfetched as missing:
+            await missing.fetch(self.due)
+        return make()
 
     def _public_name(self) -> str:
         """The model in the answer: the name that was asked for; what `auto` chose, where none was."""

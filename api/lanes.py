@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from django.conf import settings
 
 from api.body import refuse_lookalikes
 from api.errors import ApiError, Fault
+from api.fetching import Files
 from providers.dialects import canon
 from providers.dialects.canon import Answer, Misfit, Target
 from providers.dialects.dialect import Splitter, Tap
@@ -25,6 +27,7 @@ from providers.dialects.streams import Translation, gathered, retold
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
 from providers.hosts import call_url
+from providers.inlining import wanted, with_files
 from providers.quirks import Members, changes_meaning, meant, shape, shapes
 from routing.resolve import Candidate
 
@@ -32,6 +35,12 @@ _OPTIONS: Final = frozenset(("include_usage",))
 _encode: Final = msgspec.json.Encoder().encode
 _ASK_USAGE: Final = b'{"include_usage":true}'
 
+
+#: Where a dialect has what is shown to the model.
+_SHOWN: Final = {"openai_responses": "input", "google_generate": "contents"}
+
+#: Something that is given by its URL, in a dialect that a family with `inline_own` speaks.
+_BY_URL: Final = re.compile(rb'"type"\s*:\s*"url"')
 
 #: What a name in `x-jackfield-dropped` may look like, and how many there may be.
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,64}")
@@ -65,6 +74,7 @@ class Asked:
         "client",
         "dialect",
         "fields",
+        "files",
         "headers",
         "model",
         "stream",
@@ -88,6 +98,8 @@ class Asked:
         self.asked_usage = not self.client.stream_options
         #: what `stream_options` becomes; None: it stays as it came
         self._options: bytes | None = None
+        #: what was fetched of what the request gives by URL
+        self.files: Files | None = None
         self._request: canon.Request | None = None
         self._framed: bool | None = None
         if self.stream and self.client.stream_options:
@@ -113,7 +125,7 @@ class Asked:
     # --- to the upstream --------------------------------------------------------------------------------------------
 
     def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
-        """The request for this candidate, whose upstream calls the model `model`. Raises ApiError.
+        """The request for this candidate, whose upstream calls the model `model`. Raises ApiError, Unfetched.
 
         `stream`: whether the upstream is asked for one, which not all can give.
         """
@@ -130,6 +142,8 @@ class Asked:
         """Whether this candidate gets the client's own bytes, and the client its."""
         family = FAMILIES[candidate.family]
         if not family.speaks(self.dialect) or family.fitted or changes_meaning(candidate.quirks):
+            return False
+        if family.inline_own and settings.FETCH_MAX and _BY_URL.search(self.fields.body()):
             return False
         if self._framed is None:  # proofs that other upstreams gave: this one would refuse them
             self._framed = travels(self.fields.body())
@@ -167,7 +181,7 @@ class Asked:
             quirks=candidate.quirks,
         )
         try:
-            written = upstream.write_request(meant(self.request, candidate.quirks), target)
+            written = upstream.write_request(self.meant(candidate, model), target)
         except Misfit as problem:
             raise refused(problem) from None
         body = dict(written.body)
@@ -185,6 +199,21 @@ class Asked:
         unknown = () if family.speaks(self.dialect) else self.request.extras
         lost = named((*written.dropped, *unknown, *dropped))
         return Told(_encode(body), headers, lost, _accepted(family, stream))
+
+    def meant(self, candidate: Candidate, model: str) -> canon.Request:
+        """The canonical form as this candidate is to understand it, with the files that its API does not read from
+        their URLs. Raises ApiError, Unfetched.
+        """
+        request = meant(self.request, candidate.quirks)
+        family = FAMILIES[candidate.family]
+        if family.speaks(self.dialect) and not family.inline_own:
+            return request  # it says what that API takes
+        needed = wanted(request, family.inline, model, candidate.quirks)
+        if not needed or not settings.FETCH_MAX:
+            return request
+        if self.files is None:
+            self.files = Files(_SHOWN.get(self.dialect, "messages"))
+        return with_files(request, self.files.of(needed))
 
     @property
     def request(self) -> canon.Request:

@@ -183,6 +183,9 @@ HEADER_DEADLINE = env.float("JACKFIELD_HEADER_DEADLINE", 10.0)
 BODY_DEADLINE = env.float("JACKFIELD_BODY_DEADLINE", 60.0)
 #: Requests that one process has in hand at most; further ones are told to come again (R-REL-22).
 MAX_IN_FLIGHT = env.int("JACKFIELD_MAX_IN_FLIGHT", 2000)
+#: Bytes of all the files of one request that are given by their URL and fetched for an upstream that takes bytes only;
+#: 0 fetches none.
+FETCH_MAX = env.int("JACKFIELD_FETCH_MAX", 32 * 1024 * 1024)
 #: Whether /metrics and /readyz tell names of models and accounts to callers without an admin token.
 METRICS_OPEN = env.bool("JACKFIELD_METRICS_OPEN", False)
 #: Seconds between two looks at the revision number.

@@ -10,6 +10,24 @@ from typing import Final
 import msgspec
 
 
+class Inline(msgspec.Struct, frozen=True):
+    """The kinds of media ("image", "document") that an API takes as bytes only.
+
+    With `types` it reads those types from URLs after all, of these `schemes`, but for models that begin like one of
+    `models`. It must be told the type, so what has none that is known goes as bytes.
+    """
+
+    kinds: tuple[str, ...] = ()
+    types: frozenset[str] = frozenset()
+    schemes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+    def needs(self, kind: str, scheme: str, media_type: str, model: str) -> bool:
+        """Whether something of this kind, at a URL of this scheme, must be said as bytes."""
+        reads = media_type in self.types and scheme in self.schemes and not model.startswith(self.models)
+        return kind in self.kinds and not reads
+
+
 class Family(msgspec.Struct, frozen=True):
     """`dialect` is a name in `providers.dialects.registry`.
 
@@ -33,6 +51,10 @@ class Family(msgspec.Struct, frozen=True):
     fitted: bool = False
     #: Seconds that it may be silent before it answers, however short the account's patience is otherwise.
     ponders: float = 0.0
+    #: What it does not read from URLs.
+    inline: Inline = Inline()
+    #: Also where its own dialect gives it by URL: other hosts of that dialect read it.
+    inline_own: bool = False
 
     def speaks(self, dialect: str) -> bool:
         """Whether a request in this dialect goes to an upstream of this family as it is."""
@@ -55,8 +77,26 @@ _BEDROCK: Final = "bedrock_converse"
 #: The backend of ChatGPT knows its callers by these, beside the account that comes with the token.
 _CODEX_HEADERS: Final = (("openai-beta", "responses=experimental"), ("originator", "jackfield"))
 
+_BYTES: Final = Inline(("image", "document"))
+#: Chat completions have files as data or as ids, and images by URL too.
+_NO_FILES: Final = Inline(("document",))
+#: Gemini's API reads any https URL of these types since January 2026, but for its models before 2.5
+#: (ai.google.dev/gemini-api/docs/file-input-methods).
+_GEMINI: Final = Inline(
+    ("image", "document"),
+    frozenset(("image/png", "image/jpeg", "image/webp", "image/bmp", "application/pdf")),
+    ("https",),
+    ("gemini-1", "gemini-2.0"),
+)
+#: Vertex AI reads URLs of any model, and must be told the type (FileData of its reference).
+_VERTEX: Final = Inline(
+    ("image", "document"),
+    frozenset(("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "application/pdf")),
+    ("https", "http"),
+)
+
 _FAMILIES = (
-    Family(OPENAI_COMPLETIONS, OPENAI_CHAT, "chat/completions"),
+    Family(OPENAI_COMPLETIONS, OPENAI_CHAT, "chat/completions", inline=_NO_FILES),
     Family(OPENAI_RESPONSES, _RESPONSES, "responses"),
     Family("anthropic-messages", _ANTHROPIC, "v1/messages", headers=(("anthropic-version", "2023-06-01"),)),
     Family(
@@ -65,6 +105,7 @@ _FAMILIES = (
         "models/{model}:generateContent",
         "models/{model}:streamGenerateContent?alt=sse",
         model_in_body=False,
+        inline=_GEMINI,
     ),
     Family(
         "google-vertex",
@@ -72,6 +113,7 @@ _FAMILIES = (
         ":generateContent",
         ":streamGenerateContent?alt=sse",
         model_in_body=False,
+        inline=_VERTEX,
     ),
     Family(
         "google-vertex-anthropic",
@@ -80,10 +122,17 @@ _FAMILIES = (
         ":streamRawPredict",
         body=(("anthropic_version", "vertex-2023-10-16"),),
         model_in_body=False,
+        inline=_BYTES,  # only base64 sources, says platform.claude.com/docs/en/build-with-claude/vision of this host
+        inline_own=True,
     ),
-    Family("azure-openai", OPENAI_CHAT, "chat/completions"),
+    Family("azure-openai", OPENAI_CHAT, "chat/completions", inline=_NO_FILES),
     Family(
-        "bedrock-converse", _BEDROCK, "model/{model}/converse", "model/{model}/converse-stream", model_in_body=False
+        "bedrock-converse",
+        _BEDROCK,
+        "model/{model}/converse",
+        "model/{model}/converse-stream",
+        model_in_body=False,
+        inline=_BYTES,
     ),
     Family(
         "bedrock-converse-stream",
@@ -91,6 +140,7 @@ _FAMILIES = (
         "model/{model}/converse",
         "model/{model}/converse-stream",
         model_in_body=False,
+        inline=_BYTES,
     ),
     Family("cohere-chat", "cohere_chat", "chat"),
     Family(
@@ -111,10 +161,11 @@ _FAMILIES = (
         OPENAI_CHAT,
         "v2/inference/deployments/{model}/chat/completions?api-version=2024-12-01-preview",
         model_in_body=False,
+        inline=_NO_FILES,
     ),
-    Family("github-copilot", OPENAI_CHAT, "chat/completions"),
+    Family("github-copilot", OPENAI_CHAT, "chat/completions", inline=_NO_FILES),
     Family("gitlab-duo", "gitlab_duo", "api/v4/chat/completions", model_in_body=False, retold=True),
-    Family("ollama-native", "ollama_native", "api/chat"),
+    Family("ollama-native", "ollama_native", "api/chat", inline=Inline(("image",))),
     Family("pollinations-simple"),
     # It holds a request for up to `wait` seconds while the job is done.
     Family("theta-on-demand", "theta_infer", "infer_request/{model}?wait=60", model_in_body=False, ponders=75.0),

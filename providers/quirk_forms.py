@@ -116,6 +116,8 @@ FORMS: Final[dict[str, tuple[str, _Check]]] = {
     "cache_marks": _one_of("cache_control", "prompt_cache_breakpoint", "none"),
     "developer_role": _FLAG,
     "accepts": _TEXTS,
+    # providers.inlining
+    "inline": ("a list of image, document", lambda value: _is_texts(value) and {*value} <= {"image", "document"}),
     "sampling": _FLAG,
     "model": _TEXT,
     "vendor": _TEXT,

@@ -18,8 +18,8 @@ from django.conf import settings
 import paid_once
 from providers import sandbox
 
-#: The faulty upstream of the data plane's tests, and the scripted ones of the SDKs'.
-pytest_plugins = ("tests.faults.fixtures", "tests.sdk_fixtures")
+#: The faulty upstream of the data plane's tests, the scripted ones of the SDKs', and files elsewhere.
+pytest_plugins = ("tests.faults.fixtures", "tests.sdk_fixtures", "tests.elsewhere")
 
 
 def pytest_configure(config: pytest.Config) -> None:

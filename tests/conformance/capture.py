@@ -131,7 +131,7 @@ def capturing(home: Path) -> Iterator[tuple[str, str, Capture]]:
     capture = Capture()
     Thread(target=capture.serve_forever, daemon=True).start()
     try:
-        with installation(home, CAPTURE_KEY=_KEY) as place:
+        with installation(home, CAPTURE_KEY=_KEY, JACKFIELD_FETCH_MAX="0") as place:
             place.apply(document(f"http://127.0.0.1:{capture.server_port}"))
             server = place.serve()
             yield server.url, place.token(), capture

@@ -13,6 +13,7 @@ import msgspec
 from providers.dialects.canon import Media, Misfit, Text, Thinking, ToolCall
 from providers.dialects.google_generate.members import below, decoded, encoded, is_base64, standard_base64, text
 from providers.dialects.google_generate.words import NAME
+from providers.dialects.media_types import type_by_ending
 from providers.dialects.signatures import framed, unframed
 
 Kind = Literal["image", "audio", "video", "document"]
@@ -33,30 +34,6 @@ BESIDE: Final[tuple[str, ...]] = (
 _FRAME: Final = "jf1:"
 #: Stands where a frame has the id of its item: nothing of the thought is readable.
 _REDACTED: Final = "redacted"
-_GUESSES: Final = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "heic": "image/heic",
-    "heif": "image/heif",
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "m4a": "audio/mp4",
-    "flac": "audio/flac",
-    "ogg": "audio/ogg",
-    "mp4": "video/mp4",
-    "webm": "video/webm",
-    "mov": "video/quicktime",
-    "mpeg": "video/mpeg",
-    "pdf": "application/pdf",
-    "txt": "text/plain",
-    "md": "text/markdown",
-    "csv": "text/csv",
-    "html": "text/html",
-    "json": "application/json",
-}
 _USUAL: Final[dict[str, str]] = {
     "image": "image/jpeg",
     "audio": "audio/wav",
@@ -223,7 +200,4 @@ def _kind(media_type: str) -> Kind:
 
 def _guess(uri: str) -> str:
     """The type that a URL's ending tells, or none."""
-    if uri.startswith(_FILMS):
-        return "video/mp4"
-    path = uri.partition("?")[0].partition("#")[0]
-    return _GUESSES.get(path.rpartition("/")[2].rpartition(".")[2].lower(), "")
+    return "video/mp4" if uri.startswith(_FILMS) else type_by_ending(uri)

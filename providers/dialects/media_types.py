@@ -1,0 +1,62 @@
+"""What kind of file something is: by the ending of its URL, or by how its bytes begin. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: MIME type by the ending of a name.
+_ENDINGS: Final = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "heic": "image/heic",
+    "heif": "image/heif",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "m4a": "audio/mp4",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+    "mov": "video/quicktime",
+    "mpeg": "video/mpeg",
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "html": "text/html",
+    "json": "application/json",
+}
+PDF: Final = "application/pdf"
+#: (where, bytes that stand there, type). The brands of ISO media files follow their `ftyp` (ISO/IEC 23008-12, 10.2).
+_BEGINNINGS: Final = (
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF87a", "image/gif"),
+    (0, b"GIF89a", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (0, b"BM", "image/bmp"),
+    (0, b"II*\x00", "image/tiff"),
+    (0, b"MM\x00*", "image/tiff"),
+    (4, b"ftypheic", "image/heic"),
+    (4, b"ftypheix", "image/heic"),
+    (4, b"ftypmif1", "image/heif"),
+    (4, b"ftypavif", "image/avif"),
+    (0, b"%PDF-", PDF),
+)
+
+
+def type_by_ending(url: str) -> str:
+    """The type that a URL's ending tells, or none."""
+    path = url.partition("?")[0].partition("#")[0]
+    return _ENDINGS.get(path.rpartition("/")[2].rpartition(".")[2].lower(), "")
+
+
+def type_by_content(data: bytes) -> str:
+    """The type of an image or a PDF, which its first bytes tell; empty for anything else."""
+    for at, begins, media_type in _BEGINNINGS:
+        if data.startswith(begins, at) and (at != 8 or data.startswith(b"RIFF")):
+            return media_type
+    return ""

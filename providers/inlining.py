@@ -1,0 +1,81 @@
+"""What is given by its URL and must go to an upstream as bytes, because its API does not read the URL itself. Pure.
+
+Which API takes what is said by its family (`providers.families.Inline`), and by the quirk `inline` of a route or
+provider: a list of kinds, "image" and "document". Only what can be fetched counts: images and PDFs at http(s) URLs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from providers.dialects.canon import Media, Part, Request, ToolResult
+from providers.dialects.media_types import PDF, type_by_ending
+from providers.families import Inline
+
+_FETCHED: Final = frozenset(("image", "document"))
+_replace = msgspec.structs.replace
+
+
+class File(msgspec.Struct, frozen=True):
+    """What was at a URL: `data` in base64."""
+
+    kind: Literal["image", "document"]
+    media_type: str
+    data: str
+
+    def is_what(self, media: Media) -> bool:
+        """Whether it may stand for this: a document whose type was not said may be an image as well."""
+        return self.kind == media.kind or (media.kind == "document" and media.media_type != PDF)
+
+
+def wanted(request: Request, inline: Inline, model: str, quirks: Mapping[str, Any]) -> tuple[Media, ...]:
+    """What of the request this API must be given as bytes, in its order."""
+    return tuple(
+        one
+        for message in request.messages
+        for part in message.parts
+        for one in (part.parts if isinstance(part, ToolResult) else (part,))
+        if isinstance(one, Media) and one.url and _is_wanted(one, inline, model, quirks)
+    )
+
+
+def with_files(request: Request, files: Mapping[str, File]) -> Request:
+    """The request with these files in place of their URLs."""
+    return _replace(
+        request,
+        messages=tuple(
+            _replace(message, parts=tuple(_with_files(part, files) for part in message.parts))
+            for message in request.messages
+        ),
+    )
+
+
+def _with_files(part: Part, files: Mapping[str, File]) -> Part:
+    if isinstance(part, ToolResult):
+        return _replace(part, parts=tuple(_with_files(inner, files) for inner in part.parts))
+    file = files.get(part.url) if isinstance(part, Media) else None
+    if file is None:
+        return part
+    return _replace(part, kind=file.kind, url="", data=file.data, media_type=file.media_type)
+
+
+def _is_wanted(media: Media, inline: Inline, model: str, quirks: Mapping[str, Any]) -> bool:
+    scheme = media.url.partition("://")[0].lower()
+    media_type = media.media_type.partition(";")[0].strip().lower() or type_by_ending(media.url)
+    if media.kind not in _FETCHED or scheme not in ("http", "https"):
+        return False
+    if media_type and not media_type.startswith("image/") and media_type != PDF:
+        return False
+    if media.kind in _listed(quirks, "inline"):
+        return True
+    if media.kind == "document" and "file_url" in _listed(quirks, "accepts"):
+        return False
+    return inline.needs(media.kind, scheme, media_type, model)
+
+
+def _listed(quirks: Mapping[str, Any], name: str) -> list[Any] | tuple[Any, ...]:
+    found = quirks.get(name)
+    return found if isinstance(found, list | tuple) else ()
