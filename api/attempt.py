@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from http import HTTPStatus
 
 import httpx
 import msgspec
 from django.http import HttpResponseBase
 
-from api import identity
+from api.addressing import Address
 from api.answer import JSON, STREAM, Answer, EventStream
 from api.errors import ApiError, Fault
 from api.failing import is_whole, verdict_of
@@ -26,7 +25,7 @@ from api.waiting import read_whole, settled
 from keys.minted import minted
 from keys.pool import Lease
 from providers import transport
-from providers.credentials import CannotSign, Unsigned, sign
+from providers.credentials import CannotSign
 from providers.dialects.canon import BadAnswer
 from providers.dialects.jsonio import BadBody
 from providers.dialects.registry import UPSTREAMS
@@ -34,8 +33,7 @@ from providers.dialects.sse import EventTooLong
 from providers.dialects.usage import Usage
 from providers.exchange import Call, CallClock, Outgoing
 from providers.families import FAMILIES
-from providers.hosts import BadUrl, UnfilledVariable, base_url, variables_of
-from providers.quirks import as_signed
+from providers.hosts import BadUrl
 from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
 from routing.latency import latencies
@@ -54,6 +52,7 @@ class Exchange:
     """One call. `public` is the model's name in the answer, `due` the end of all attempts in the loop's time."""
 
     __slots__ = (
+        "_address",
         "_asked",
         "_candidate",
         "_clock",
@@ -75,6 +74,7 @@ class Exchange:
         self._asked = asked
         self._candidate = candidate
         self._lease = lease
+        self._address = Address(trip, candidate, lease)
         self._public = public
         self._due = due
         self._stream = (asked.stream or FAMILIES[candidate.family].streams_only) and candidate.provider.streaming
@@ -83,76 +83,31 @@ class Exchange:
         self._usage: Usage | None = None
         try:
             self._request = self._encode()
-        except UnfilledVariable as problem:
-            raise Unsendable(self._of_account(Fault.VARIABLE_MISSING, problem)) from None
         except (BadUrl, CannotSign) as problem:
-            raise Unsendable(self._of_account(Fault.BAD_ACCOUNT, problem)) from None
+            raise Unsendable(self._address.refusal(problem)) from None
         except ApiError as refusal:
             if refusal.fault not in (Fault.UNSUPPORTED, Fault.FILE_NOT_FETCHED):
                 raise
             raise Unsendable(refusal) from None
 
-    def _of_account(self, fault: Fault, problem: Exception) -> ApiError:
-        return ApiError(fault, f"Account '{self._candidate.account.name}': {problem}.")
-
     # --- to the upstream --------------------------------------------------------------------------------------------
 
     def _encode(self) -> Outgoing:
         """Raises BadUrl, CannotSign, Unfetched, ApiError."""
-        candidate, lease, trip = self._candidate, self._lease, self._trip
+        candidate, trip = self._candidate, self._trip
         account = candidate.account
         model = candidate.upstream_model.removeprefix(candidate.quirks.get("strip_model_prefix") or "")
         told = self._told = self._asked.told(candidate, model, self._stream)
         if told.dropped and trip.wants_all():
             raise ApiError(Fault.UNSUPPORTED, f"'{candidate.public_name}' cannot be told: {', '.join(told.dropped)}.")
         trip.dropped = ("stream", *told.dropped) if self._asked.stream and not self._stream else told.dropped
-        url = self._asked.url(self._base(), candidate.family, model, self._stream)
-        if lease is not None and not lease.may_go(url):
-            raise BadUrl("the route's address is not one that the account's keys were sealed for")
-        headers = [
-            ("content-type", "application/json"),
-            ("accept", told.accept),
-            ("user-agent", "jackfield"),
-            ("x-request-id", trip.row.request_id),
-            ("via", identity.via()),
-            *told.headers,
-            *(lease.headers if lease is not None else ()),
-        ]
-        signed_as = as_signed(candidate.provider, candidate.quirks)
-        unsigned = Unsigned(signed_as, "POST", url, headers, told.body, self._variables())
-        url, headers = sign(unsigned, lease.secret if lease is not None else None)
+        url = self._asked.url(self._address.base(), candidate.family, model, self._stream)
+        headers = (("content-type", "application/json"), ("accept", told.accept), *told.headers)
         timeouts, ponders = account.timeouts, FAMILIES[candidate.family].ponders
         if timeouts.first_byte < ponders:
             timeouts = msgspec.structs.replace(timeouts, first_byte=ponders)
-        return Outgoing("POST", url, headers, told.body, Call(account.private_network, timeouts, self._clock))
-
-    def _variables(self) -> Mapping[str, str]:
-        """What a signer may ask of the account; made once per snapshot."""
-        assert self._trip.snapshot is not None
-        memo, candidate = self._trip.snapshot.memo, self._candidate
-        key_set = self._lease.key_set if self._lease is not None else None
-        known = ("variables", candidate.account.id, key_set.id if key_set is not None else None)
-        values: Mapping[str, str] | None = memo.get(known)
-        if values is None:
-            own = key_set.variables if key_set is not None else {}
-            values = memo[known] = variables_of(candidate.provider, candidate.account, own)
-        return values
-
-    def _base(self) -> str:
-        """Below which URL the request goes; made once per snapshot. Raises BadUrl."""
-        candidate, lease = self._candidate, self._lease
-        if lease is not None and lease.api and not candidate.account.base_url:
-            return lease.api  # where the issuer of its access token wants it
-        assert self._trip.snapshot is not None
-        memo = self._trip.snapshot.memo
-        key_set = lease.key_set if lease is not None else None
-        location = candidate.quirks.get("location") or ""
-        known = ("base", candidate.account.id, key_set.id if key_set is not None else None, candidate.family, location)
-        url: str | None = memo.get(known)
-        if url is None:
-            variables = key_set.variables if key_set is not None else {}
-            url = memo[known] = base_url(candidate.provider, candidate.account, variables, candidate.family, location)
-        return url
+        call = Call(account.private_network, timeouts, self._clock)
+        return self._address.request("POST", url, headers, told.body, call)
 
     # --- and back ---------------------------------------------------------------------------------------------------
 
@@ -256,7 +211,7 @@ class Exchange:
             dialect=asked.dialect,
             splitter=asked.splitter(candidate.family),
             secrets=secrets,
-            place=(candidate.account.id, self._base(), candidate.upstream_model),
+            place=(candidate.account.id, self._address.base(), candidate.upstream_model),
             needs_usage=asked.usage_is_asked(candidate),
         )
         head = await pump.head()

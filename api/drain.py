@@ -28,7 +28,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 
 from api import inflight, keeping
 from api.models import StoredResponse, UsageRecord
-from api.usage import Outcome, Row, as_record_fields
+from api.usage import COUNTED, Outcome, Row, as_record_fields
 from keys.models import ApiToken, ProviderKey
 
 logger = logging.getLogger(__name__)
@@ -133,9 +133,14 @@ def _insert_responses(data: bytes, path: Path, report: Report) -> None:
             bad.append(line)
             continue
         at = datetime.fromtimestamp(found.at, UTC)
-        rows.append(StoredResponse(project=found.project, response_id=found.id, created_at=at, sealed=found.sealed))
+        row = StoredResponse(project=found.project, response_id=found.id, created_at=at, sealed=found.sealed)
+        row.waiting = found.waiting
+        rows.append(row)
     for row in rows:  # one by one: a batch of these is large
         StoredResponse.objects.bulk_create([row], ignore_conflicts=True)
+        if not row.waiting:  # not over a grave, nor over what came to its end before
+            known = StoredResponse.objects.filter(project=row.project, response_id=row.response_id, waiting=True)
+            known.update(sealed=row.sealed, waiting=False)
     report.responses += len(rows)
     if bad:
         _set_aside(path, bad, report)
@@ -201,6 +206,9 @@ def _insert(rows: list[Row], path: Path, report: Report) -> None:
     try:
         with transaction.atomic():
             UsageRecord.objects.bulk_create([_record(row) for row in rows], ignore_conflicts=True)
+            for row in rows:
+                if row.late:
+                    _complete(_record(row))
     except (OperationalError, InterfaceError):
         raise
     except (DatabaseError, ValueError, OverflowError):
@@ -217,6 +225,12 @@ def _insert(rows: list[Row], path: Path, report: Report) -> None:
             report._tokens[row.token_id] = max(row.started_at, report._tokens.get(row.token_id, 0.0))
         if row.key_fingerprint:
             report._keys[row.key_fingerprint] = max(row.started_at, report._keys.get(row.key_fingerprint, 0.0))
+
+
+def _complete(late: UsageRecord) -> None:
+    """Write the tokens of a request that was booked before they were known; once, however often they are said."""
+    known = UsageRecord.objects.filter(request_id=late.request_id, input_tokens=None, output_tokens=None)
+    known.update(**{name: getattr(late, name) for name in COUNTED})
 
 
 def _record(row: Row) -> UsageRecord:

@@ -62,6 +62,11 @@ def count(row: Row) -> None:
         _observe(_total, row.total_us)
     if row.first_byte_us is not None:
         _observe(_first_byte, row.first_byte_us)
+    count_tokens(row)
+
+
+def count_tokens(row: Row) -> None:
+    """Take the tokens of a request into the figures."""
     for kind, tokens in (("input", row.input_tokens), ("output", row.output_tokens)):
         if tokens:
             name = (row.served_model, row.account, kind)

@@ -11,14 +11,16 @@ import os
 import time
 from collections import OrderedDict
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 from django.conf import settings
 
 from api.journal import Lines
+from api.usage import Row
 from keys.ring import Purpose
 from keys.sealing import open_blob, seal_blob
+from providers.entries import FactsEntry
 
 #: Bytes of what was asked and answered; larger ones are not kept.
 MOST: Final = 8 * 1024 * 1024
@@ -28,22 +30,57 @@ BELIEVED: Final = 60.0
 LONGEST_ID: Final = 191
 
 
-class Turn(msgspec.Struct):
-    """What was asked (the whole `input`, earlier turns included) and answered; with whose it is, which is checked."""
+class Place(msgspec.Struct, omit_defaults=True):
+    """Where a response is still being made, and what there is to know when it is done.
+
+    `key_set` and `key` (a fingerprint) are those it was asked with; `key_set` is None where no key was needed.
+    `public` is the model as the client called it, `earlier` the response it goes on from. `row` is the usage row of
+    the request that asked for it, whose tokens come with the answer.
+    """
+
+    account: int
+    family: str
+    upstream_model: str
+    public: str
+    row: Row
+    key_set: int | None = None
+    key: str = ""
+    route_key_set: int | None = None
+    quirks: dict[str, Any] = {}
+    facts: FactsEntry | None = None
+    earlier: str = ""
+
+
+class Turn(msgspec.Struct, omit_defaults=True):
+    """What was asked (the whole `input`, earlier turns included) and answered; with whose it is, which is checked.
+
+    `place`: where it is still being made. `alone`: the upstream alone has all that it answers, or will answer.
+    """
 
     id: str
     project: int
     input: msgspec.Raw
     response: msgspec.Raw
+    place: Place | None = None
+    alone: bool = False
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it can be gone on from."""
+        return self.place is None and status_of(self.response)[1] in _ANSWERED
 
 
-class Line(msgspec.Struct):
-    """A turn on its way into the database. `at` is epoch seconds. The id comes first: it is looked for."""
+class Line(msgspec.Struct, omit_defaults=True):
+    """A turn on its way into the database. `at` is epoch seconds. The id comes first: it is looked for.
+
+    `waiting`: the response is still being made, and another line comes when it is done.
+    """
 
     id: str
     project: int
     at: float
     sealed: bytes
+    waiting: bool = False
 
 
 class _Head(msgspec.Struct):
@@ -51,6 +88,8 @@ class _Head(msgspec.Struct):
     status: str = ""
 
 
+_ANSWERED: Final = frozenset({"completed", "incomplete"})
+_UNDERWAY: Final = frozenset({"queued", "in_progress"})
 _head: Final = msgspec.json.Decoder(_Head).decode
 _turn: Final = msgspec.json.Decoder(Turn).decode
 _encode: Final = msgspec.json.Encoder().encode
@@ -106,16 +145,41 @@ def folder(journal: Path) -> Path:
     return journal / "responses"
 
 
-def keep(project: int, asked: bytes, response: bytes) -> None:
-    """Keep one turn: the `input` of its request and the response object, both JSON."""
-    if settings.RESPONSES_DAYS <= 0 or len(asked) + len(response) > MOST:
-        return
+def status_of(response: bytes | msgspec.Raw) -> tuple[str, str]:
+    """The id and the status of a response object. Raises msgspec.DecodeError."""
     head = _head(response)
-    if head.status not in ("completed", "incomplete") or not 0 < len(head.id) <= LONGEST_ID:
+    return head.id, head.status
+
+
+def is_underway(response: bytes | msgspec.Raw) -> bool:
+    """Whether a response object says that it is still being made. Raises msgspec.DecodeError."""
+    return _head(response).status in _UNDERWAY
+
+
+def keep(project: int, asked: bytes, response: bytes, place: Place | None = None, *, alone: bool = False) -> None:
+    """Keep one turn: the `input` of its request and the response object, both JSON.
+
+    One that is still being made is kept if there is a place to ask for it.
+    """
+    response_id, status = status_of(response)
+    if status in _ANSWERED:
+        if not alone:
+            put(Turn(response_id, project, msgspec.Raw(asked), msgspec.Raw(response)))
+    elif status in _UNDERWAY and place is not None:
+        if len(asked) + len(response) > MOST:
+            asked, alone = b"[]", True
+        put(Turn(response_id, project, msgspec.Raw(asked), msgspec.Raw(response), place, alone))
+
+
+def put(turn: Turn) -> None:
+    """Keep a turn, in place of what was kept of it while it was being made."""
+    size = len(bytes(turn.input)) + len(bytes(turn.response))
+    if settings.RESPONSES_DAYS <= 0 or size > MOST or not 0 < len(turn.id) <= LONGEST_ID:
         return
-    turn = _encode(Turn(head.id, project, msgspec.Raw(asked), msgspec.Raw(response)))
-    memory.put(project, head.id, turn)
-    _current().put(_encode(Line(head.id, project, time.time(), seal_blob(Purpose.RESPONSE, turn))) + b"\n")
+    plain = _encode(turn)
+    memory.put(turn.project, turn.id, plain)
+    line = Line(turn.id, turn.project, time.time(), seal_blob(Purpose.RESPONSE, plain), turn.place is not None)
+    _current().put(_encode(line) + b"\n")
 
 
 def opened(project: int, response_id: str, sealed: bytes) -> Turn | None:

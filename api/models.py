@@ -55,12 +55,16 @@ class UsageRecord(models.Model):
 
 
 class StoredResponse(models.Model):
-    """A response that a project may come back to; once it was deleted, a sealed nothing that keeps its place."""
+    """A response that a project may come back to; once it was deleted, a sealed nothing that keeps its place.
+
+    `waiting`: when this was kept it was still being made.
+    """
 
     project = models.BigIntegerField()
     response_id = models.CharField(max_length=191)
     created_at = models.DateTimeField(db_index=True)
     sealed = models.BinaryField()
+    waiting = models.BooleanField(default=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("project", "response_id"), name="one_response_per_id"),)

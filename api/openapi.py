@@ -77,6 +77,9 @@ def _paths() -> dict[str, Any]:
         "/v1/completions": _post("complete", "CompletionRequest", "ChatAnswer", _OPENAI, streams=True),
         "/v1/responses": _post("respond", "ResponsesRequest", "Response", _OPENAI, streams=True),
         "/v1/responses/{response}/input_items": _get("inputItems", ("InputItems",), parameters=[_RESPONSE, *_PAGE]),
+        "/v1/responses/{response}/cancel": {
+            "post": _get("cancelResponse", ("Response",), parameters=[_RESPONSE])["get"],
+        },
         "/v1/responses/{response}": {
             **_get("response", ("Response",), parameters=[_RESPONSE]),
             "delete": _get("forgetResponse", ("DeletedResponse",), parameters=[_RESPONSE])["get"],

@@ -69,6 +69,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "tools": _TOOLS,
             "store": {"type": ["boolean", "null"], "description": "false: it cannot be come back to."},
             "previous_response_id": {"type": ["string", "null"], "description": "A kept response to go on from."},
+            "background": {"type": ["boolean", "null"], "description": "Answer at once; to be asked after by its id."},
         },
         example={"model": "echo", "input": "hello"},
     ),

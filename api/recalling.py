@@ -71,29 +71,32 @@ def _apart(work: Callable[[int, str], T], project: int, response_id: str) -> T:
 
 def _find(project: int, response_id: str) -> Turn | None:
     row = _row(project, response_id)
-    if row is None:
-        waiting = _waiting(keeping.folder(settings.HOME.journal), project, response_id)
-        row = _row(project, response_id) if waiting is None else waiting
-    if not row:
+    if row is None or row.waiting:
+        later = _undrained(keeping.folder(settings.HOME.journal), project, response_id)
+        row = later or row or _row(project, response_id)
+    if row is None or not row.sealed:
         return None
     try:
-        return keeping.opened(project, response_id, row)
+        return keeping.opened(project, response_id, row.sealed)
     except Unsealable as problem:
         logger.error("a kept response cannot be opened: %s", problem)
         return None
 
 
-def _row(project: int, response_id: str) -> bytes | None:
-    """What the database holds: empty where that is too old."""
+def _row(project: int, response_id: str) -> Line | None:
+    """What the database holds: nothing sealed where that is too old."""
     found = StoredResponse.objects.filter(project=project, response_id=response_id).first()
     if found is None:
         return None
-    return bytes(found.sealed) if found.created_at >= _oldest() else b""
+    at = found.created_at
+    sealed = bytes(found.sealed) if at >= _oldest() else b""
+    return Line(response_id, project, at.timestamp(), sealed, waiting=found.waiting and bool(sealed))
 
 
-def _waiting(folder: Path, project: int, response_id: str) -> bytes | None:
-    """What a line that is not drained yet holds."""
+def _undrained(folder: Path, project: int, response_id: str) -> Line | None:
+    """A line that is not drained yet; of several, one that tells the end."""
     start = b'{"id":' + msgspec.json.encode(response_id) + b","
+    found: Line | None = None
     for path in sorted(folder.glob("*.jsonl")):
         try:
             data = path.read_bytes()
@@ -107,9 +110,11 @@ def _waiting(folder: Path, project: int, response_id: str) -> bytes | None:
                 break
             line = _line(data[begin:end])
             if line.project == project:
-                return line.sealed
+                if not line.waiting:
+                    return line
+                found = line
             at = data.find(b"\n" + start, end)
-    return None
+    return found
 
 
 def _bury(project: int, response_id: str) -> None:
@@ -118,6 +123,6 @@ def _bury(project: int, response_id: str) -> None:
     StoredResponse.objects.update_or_create(
         project=project,
         response_id=response_id,
-        defaults={"sealed": nothing},
+        defaults={"sealed": nothing, "waiting": False},
         create_defaults={"sealed": nothing, "created_at": datetime.now(UTC)},
     )

@@ -10,7 +10,7 @@ import msgspec
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
-from api import forward, recalling
+from api import background, forward, recalling
 from api.answer import JSON, Answer
 from api.auth import Caller
 from api.body import read_json
@@ -36,17 +36,19 @@ class Responses(Conversation):
         keeper = None if fields.flag("store") is False else project
         earlier = _earlier(fields)
         if not earlier:
-            return await forward.chat(self.trip, Turning(fields, self.trip.row.request_id, keeper))
+            return await forward.chat(self.trip, Turning(fields, self.trip, keeper))
         turn = await recalling.recall(project, earlier)
-        if turn is None:
-            asked = Turning(fields, self.trip.row.request_id, keeper, unknown=earlier)
-        else:
-            try:
-                fields = with_earlier(fields, turn)
-            except BadBody as problem:
-                raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
-            asked = Turning(fields, self.trip.row.request_id, keeper, earlier=earlier)
-        return await forward.chat(self.trip, asked)
+        if turn is None or turn.alone:
+            return await forward.chat(self.trip, Turning(fields, self.trip, keeper, unknown=earlier))
+        turn = await background.present(self.trip, turn)
+        if not turn.is_answer:
+            text = f"The response '{earlier}' has no answer to go on from."
+            raise ApiError(Fault.INVALID_PARAMETER, text, param="previous_response_id")
+        try:
+            fields = with_earlier(fields, turn)
+        except BadBody as problem:
+            raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
+        return await forward.chat(self.trip, Turning(fields, self.trip, keeper, earlier=earlier))
 
 
 class Stored(DataView):
@@ -59,15 +61,37 @@ class Stored(DataView):
     async def get(self, request: Request, name: str) -> HttpResponse:
         if _query(request).get("stream", ["false"])[-1] not in ("", "false", "0"):
             raise ApiError(Fault.UNSUPPORTED, "A kept response is not streamed.", param="stream")
-        return self._say(bytes((await _found(request, name)).response))
+        return self._say_turn(await background.present(self.trip, self._seen(await _found(request, name))))
 
     async def delete(self, request: Request, name: str) -> HttpResponse:
         if not await recalling.forget(_project(request), name):
             raise _missing(name)
         return self._say(msgspec.json.encode({"id": name, "object": "response", "deleted": True}))
 
+    def _seen(self, turn: Turn) -> Turn:
+        """A turn that was found; the answer says where one is made that is asked after."""
+        if turn.place is not None:
+            assert self.trip.snapshot is not None
+            account = self.trip.snapshot.accounts.get(turn.place.account)
+            self.trip.row.account = account.name if account is not None else ""
+            self.trip.row.upstream_model = turn.place.upstream_model
+            self.trip.row.attempts = 1
+        return turn
+
+    def _say_turn(self, turn: Turn) -> HttpResponse:
+        return self._say(bytes(turn.response))
+
     def _say(self, body: bytes) -> HttpResponse:
         return Answer(body, [JSON, *self.trip.headers()])
+
+
+class Cancelled(Stored):
+    """POST /v1/responses/{id}/cancel: calls off what is being made in the background."""
+
+    http_method_names = ["post"]
+
+    async def post(self, request: Request, name: str) -> HttpResponse:
+        return self._say_turn(await background.cancelled(self.trip, self._seen(await _found(request, name))))
 
 
 class InputItems(Stored):
@@ -78,6 +102,8 @@ class InputItems(Stored):
     async def get(self, request: Request, name: str) -> HttpResponse:
         query = _query(request)
         turn = await _found(request, name)
+        if turn.alone:
+            raise ApiError(Fault.RESPONSE_NOT_FOUND, "The upstream alone knows what this response answers.")
         items = _items(turn)
         if query.get("order", ["desc"])[-1] != "asc":
             items.reverse()

@@ -7,17 +7,21 @@ upstream's own, if that speaks this dialect; others are told that there is no su
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from api import keeping
 from api.errors import ApiError, Fault
-from api.keeping import Turn
+from api.keeping import Place, Turn
 from api.lanes import Asked, Told
-from providers.dialects.canon import Answer, Began, Delta
+from api.trip import Trip
+from keys.order import in_order
+from providers.dialects.canon import Answer, BadAnswer, Began, Delta
 from providers.dialects.dialect import Reader, StreamError, Tap
-from providers.dialects.jsonio import Fields, read_object
+from providers.dialects.jsonio import BadBody, Fields, read_object
 from providers.dialects.openai_responses.turns import carried, continued
 from providers.dialects.openai_responses.writer import Writer
 from providers.dialects.registry import UPSTREAMS
@@ -57,28 +61,40 @@ def _own(item: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name not in ("id", "status")}
 
 
+def linked(said: bytes, earlier: str) -> bytes:
+    """An answer, or events, with the id of the earlier response in it, of which the upstream knew nothing."""
+    if not earlier or b"previous_response_id" not in said:
+        return said
+    return _NO_EARLIER.sub(b'"previous_response_id":' + _encode(earlier), said)
+
+
 class Turning(Asked):
     """One request. `keeper`: the project that its answer is kept for, None: it is not kept.
 
-    `request_id` makes the ids of answers that an upstream of another dialect gave, `earlier` is the id of the turn
-    whose conversation was put in, `unknown` one that is not ours.
+    The trip's request id makes the ids of answers that an upstream of another dialect gave, `earlier` is the id of the
+    turn whose conversation was put in, `unknown` one that is not ours.
     """
 
-    __slots__ = ("_conversed", "_earlier", "_given", "_keeper", "_unknown")
+    __slots__ = ("_alone", "_conversed", "_earlier", "_given", "_keeper", "_trip", "_unknown", "background")
 
-    def __init__(
-        self, fields: Fields, request_id: str, keeper: int | None, earlier: str = "", unknown: str = ""
-    ) -> None:
+    def __init__(self, fields: Fields, trip: Trip, keeper: int | None, earlier: str = "", unknown: str = "") -> None:
         super().__init__(DIALECT, fields)
-        self._given = request_id
+        self._trip = trip
+        self._given = trip.row.request_id
         self._earlier = earlier
         self._unknown = unknown
         self._conversed = fields.get("conversation") not in _NOTHING
+        self._keeper = keeper
         # What the upstream alone has the beginning of cannot be gone on with from here.
-        self._keeper = None if unknown or self._conversed else keeper
+        self._alone = bool(unknown) or self._conversed
+        #: whether the answer may come later than the end of this request
+        self.background = fields.get("background") not in _NOTHING
 
     def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
-        if FAMILIES[candidate.family].speaks(DIALECT):
+        family = FAMILIES[candidate.family]
+        if family.speaks(DIALECT):
+            if self.background and family.fitted:
+                raise _no_background()
             return super().told(candidate, model, stream)
         self._refuse_foreign()
         told = super().told(candidate, model, stream)
@@ -93,22 +109,29 @@ class Turning(Asked):
         if self._conversed:
             text = "The model's provider keeps no conversations."
             raise ApiError(Fault.UNSUPPORTED, text, param="conversation")
-        if self.fields.get("background") not in _NOTHING:
-            raise ApiError(
-                Fault.UNSUPPORTED, "The model's provider does no work in the background.", param="background"
-            )
+        if self.background:
+            raise _no_background()
 
     # --- the answer -------------------------------------------------------------------------------------------------
 
     def answer(
         self, body: bytes, candidate: Candidate, told: Told, public: str, *, streamed: bool = False
     ) -> tuple[bytes, Usage | None]:
-        body, usage = super().answer(body, candidate, told, public, streamed=streamed)
+        if self._goes_on(candidate, body):
+            body, usage = self.client.splice(body, public)
+        else:
+            body, usage = super().answer(body, candidate, told, public, streamed=streamed)
         body = self.linked(body)
-        self.keep(body)
+        self.keep(body, self._place(candidate, public))
         return body, usage
 
+    def _goes_on(self, candidate: Candidate, body: bytes) -> bool:
+        """Whether this tells of an answer that is still being made: there is nothing to translate in it yet."""
+        return self.background and FAMILIES[candidate.family].speaks(DIALECT) and keeping.is_underway(body)
+
     def stream_of(self, body: bytes, candidate: Candidate, public: str) -> tuple[bytes, Usage | None]:
+        if self._goes_on(candidate, body):
+            raise BadAnswer("the upstream does not stream what it makes in the background")
         answer, writer = self.read(body, candidate), Writer(public, self.request)
         said = retold(answer, writer)
         self.keep(self.linked(_encode(writer.response)))
@@ -124,25 +147,70 @@ class Turning(Asked):
         family = FAMILIES[candidate.family]
         if told.through:
             tap: Any = self.client.tap(public, self.asked_usage)
-            return _Keeping(self, tap, tap)
+            return _Keeping(self, tap, tap, partial(self.note, candidate=candidate, public=public))
         reader: Reader = UPSTREAMS[family.dialect].reader()
         writer = Writer(public, self.request)
-        return _Keeping(
-            self, Translation(reader if family.speaks(DIALECT) else _Named(reader, self._given), writer), writer
-        )
+        reads = reader if family.speaks(DIALECT) else _Named(reader, self._given)
+        note = partial(self.note, candidate=candidate, public=public)
+        return _Keeping(self, Translation(reads, writer), writer, note)
 
     def linked(self, said: bytes) -> bytes:
-        """An answer, or events, with the id of the earlier response in it, of which the upstream knew nothing."""
-        if not self._earlier or b"previous_response_id" not in said:
-            return said
-        return _NO_EARLIER.sub(b'"previous_response_id":' + _encode(self._earlier), said)
+        """What is said to the client, with the id of the earlier response in it."""
+        return linked(said, self._earlier)
 
-    def keep(self, response: bytes) -> None:
-        """Keep the answer for turns to come."""
+    def keep(self, response: bytes, place: Place | None = None) -> None:
+        """Keep the answer for turns to come, or to be asked after at its place while it is being made."""
         if self._keeper is None:
             return
         self.fields.restore()
-        keeping.keep(self._keeper, self.fields.get("input") or b"[]", response)
+        keeping.keep(self._keeper, self.fields.get("input") or b"[]", response, place, alone=self._alone)
+
+    def _place(self, candidate: Candidate, public: str) -> Place | None:
+        """Where the answer is made, if that may go on in the background."""
+        trip = self._trip
+        if not self.background or not FAMILIES[candidate.family].speaks(DIALECT):
+            return None
+        assert trip.snapshot is not None
+        assert trip.project is not None
+        fingerprint = trip.row.key_fingerprint
+        sets = trip.snapshot.key_sets.get(candidate.account.id, ())
+        keys = in_order(sets, trip.project.id, candidate.key_set_id) if fingerprint else []
+        return Place(
+            account=candidate.account.id,
+            family=candidate.family,
+            upstream_model=candidate.upstream_model,
+            public=public,
+            row=trip.row,
+            key_set=next((key.key_set.id for key in keys if key.key.fingerprint == fingerprint), None),
+            key=fingerprint,
+            route_key_set=candidate.key_set_id,
+            quirks=candidate.quirks,
+            facts=candidate.facts,
+            earlier=self._earlier,
+        )
+
+    def note(self, event: Event, candidate: Candidate, public: str) -> bool:
+        """Keep what an event tells of an answer that is being made, so that who loses the stream can ask after it."""
+        try:
+            told = _told(event.data or b"").response
+            if not keeping.is_underway(told):
+                return False
+            body, _ = self.client.splice(bytes(told), public)
+        except (msgspec.DecodeError, UnicodeDecodeError, BadBody):
+            return False
+        self.keep(self.linked(body), self._place(candidate, public))
+        return True
+
+
+def _no_background() -> ApiError:
+    return ApiError(Fault.UNSUPPORTED, "The model's provider does no work in the background.", param="background")
+
+
+class _Telling(msgspec.Struct):
+    response: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_told: Final = msgspec.json.Decoder(_Telling).decode
 
 
 class _Responded(Protocol):
@@ -150,12 +218,16 @@ class _Responded(Protocol):
 
 
 class _Keeping:
-    """A tap whose response is kept when it is whole, before its last event goes out."""
+    """A tap whose response is kept when it is whole, before its last event goes out.
 
-    __slots__ = ("_asked", "_kept", "_source", "_tap", "done_seen", "error")
+    Of one that is made in the background, `note` is given the events until it has found where it is.
+    """
 
-    def __init__(self, asked: Turning, tap: Tap, source: _Responded) -> None:
+    __slots__ = ("_asked", "_kept", "_note", "_source", "_tap", "done_seen", "error")
+
+    def __init__(self, asked: Turning, tap: Tap, source: _Responded, note: Callable[[Event], bool]) -> None:
         self._asked = asked
+        self._note = note if asked.background else None
         self._tap = tap
         self._source = source
         self._kept = False
@@ -177,6 +249,8 @@ class _Keeping:
     def feed(self, event: Event) -> bytes | None:
         piece = self._tap.feed(event)
         self.done_seen, self.error = self._tap.done_seen, self._tap.error
+        if self._note is not None and self._note(event):
+            self._note = None
         if self.done_seen:
             self._keep()
         return None if piece is None else self._asked.linked(piece)

@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from api.health import Healthz, Metrics, Readyz
 from api.listing import Model, Models
 from api.openapi import OpenApi
-from api.responses import InputItems, Responses, Stored
+from api.responses import Cancelled, InputItems, Responses, Stored
 from api.views import (
     ChatCompletions,
     Completions,
@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/completions", Completions.as_view(), name="completions"),
     path("v1/responses", Responses.as_view(), name="responses"),
     re_path(r"^v1/responses/(?P<name>[^/]{1,191})\Z", Stored.as_view(), name="response"),
+    re_path(r"^v1/responses/(?P<name>[^/]{1,191})/cancel\Z", Cancelled.as_view(), name="cancel-response"),
     re_path(r"^v1/responses/(?P<name>[^/]{1,191})/input_items\Z", InputItems.as_view(), name="input-items"),
     path("v1/messages", Messages.as_view(), name="messages"),
     re_path(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -46,7 +46,7 @@ class Attempt(msgspec.Struct, omit_defaults=True):
 
 class Row(msgspec.Struct, omit_defaults=True):
     """One request, named and bounded as api.models.UsageRecord is. `started_at` is epoch seconds; unknown is None.
-    `dialect` is the client's."""
+    `dialect` is the client's. `late`: said again, with the tokens that were not known when the request ended."""
 
     request_id: str
     started_at: float
@@ -79,6 +79,7 @@ class Row(msgspec.Struct, omit_defaults=True):
     connect_us: int | None = None
     first_byte_us: int | None = None
     total_us: int | None = None
+    late: bool = False
 
 
 encode_row = msgspec.json.Encoder().encode
@@ -106,6 +107,14 @@ def count(row: Row, usage: Usage | None, facts: FactsEntry | None) -> None:
     row.cost_micro = cost_micro(facts, usage)
 
 
+#: What `count` writes.
+COUNTED: Final = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_micro",
+)  # fmt: skip
+
+
 def as_record_fields(row: Row) -> dict[str, Any]:
     """The row as keyword arguments of UsageRecord, `started_at` still in epoch seconds."""
-    return msgspec.structs.asdict(row) | {"attempt_log": msgspec.to_builtins(row.attempt_log)}
+    fields = msgspec.structs.asdict(row) | {"attempt_log": msgspec.to_builtins(row.attempt_log)}
+    del fields["late"]
+    return fields
