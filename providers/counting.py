@@ -14,6 +14,7 @@ from providers.dialects.bedrock_converse.request import write_request as write_c
 from providers.dialects.canon import BadAnswer, Request, Target, Written
 from providers.dialects.google_generate.writing import write_request as write_generate
 from providers.dialects.usage import tokens
+from providers.dialects.values import object_in
 
 #: What CountTokens takes of a request for Converse, and Vertex's countTokens of one for generateContent.
 _CONVERSE: Final = ("additionalModelRequestFields", "messages", "system", "toolConfig")
@@ -37,11 +38,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, body: bytes) -> int:
         """The count. Raises canon.BadAnswer."""
-        try:
-            found = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadAnswer("the upstream's count of tokens is no JSON") from error
-        count = tokens(found.get(self.member)) if isinstance(found, dict) else None
+        count = tokens((object_in(body) or {}).get(self.member))
         if count is None:
             raise BadAnswer("the upstream's answer holds no count of tokens")
         return count

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from providers.dialects.values import UNREADABLE
 from providers.entries import ProviderEntry
 from providers.families import OPENAI_COMPLETIONS, OPENAI_RESPONSES
 from providers.hosts import call_url
@@ -87,7 +88,7 @@ def read_list(body: bytes) -> Listing:
         raise BadList(f"the list is longer than {MOST_BYTES // 1024 // 1024} MiB")
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise BadList("the answer is not JSON") from None
     rows = found
     if isinstance(found, dict):

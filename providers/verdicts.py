@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from providers.dialects.values import UNREADABLE
 from providers.scrubbing import scrub
 from providers.secrets import Secret
 
@@ -110,7 +111,7 @@ def _judge_success(status: int, headers: Mapping[str, str], body: bytes, secrets
     """A 200 that may hold an error instead of an answer (R-REL-08)."""
     try:
         head = _decode_head(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         return _DELIVER[status]
     if head.error is msgspec.UNSET or bytes(head.error) in {b"null", b'""', b"{}", b"false"}:
         return _DELIVER[status]
@@ -164,7 +165,7 @@ def _error_of(body: bytes) -> dict[str, Any]:
     """The error object in a body, whatever its frame: `{"error": ..}`, `[{"error": ..}]`, `{"detail": ..}`, text."""
     try:
         found = msgspec.json.decode(body[:MAX_ERROR_BODY])
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         text = body[:MAX_ERROR_BODY].decode("utf-8", "replace").strip()
         return {} if not text or text.startswith("<") else {"message": text}
     if isinstance(found, list):

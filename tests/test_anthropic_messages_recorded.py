@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from providers.counting import COUNTERS
 from providers.dialects import sse, streams
-from providers.dialects.anthropic_messages.count_tokens import read_count, write_count, write_count_request
+from providers.dialects.anthropic_messages.count_tokens import write_count, write_count_request
 from providers.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from providers.dialects.anthropic_messages.reading import read_request
 from providers.dialects.anthropic_messages.response import read_answer, splice, write_answer
@@ -242,7 +243,7 @@ def _blocks(content: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("case", [case for case in ASKED if case["api"] == "messages.count_tokens"], ids=_ids)
 def test_a_count_of_tokens_is_read_and_written(case: dict[str, Any]) -> None:
-    count = read_count(case["response_body"].encode())
+    count = COUNTERS["anthropic-messages"].read(case["response_body"].encode())
     assert json.loads(write_count(count)) == json.loads(case["response_body"])
 
 

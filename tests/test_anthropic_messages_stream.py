@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from providers.counting import COUNTERS
 from providers.dialects import sse, streams
 from providers.dialects.answer_tool import ANSWER_TOOL
-from providers.dialects.anthropic_messages.count_tokens import read_count
 from providers.dialects.anthropic_messages.response import read_answer, write_answer
 from providers.dialects.anthropic_messages.stream import Reader
 from providers.dialects.anthropic_messages.tap import Tap
@@ -238,7 +238,7 @@ def test_what_is_no_answer(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         read_answer(body)
     with pytest.raises(BadAnswer):
-        read_count(body)
+        COUNTERS["anthropic-messages"].read(body)
 
 
 # --- written ---------------------------------------------------------------------------------------------------------

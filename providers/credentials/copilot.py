@@ -10,8 +10,6 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
 from providers.credentials import bearer
 from providers.credentials.request import (
     LIFE_UNSAID,
@@ -24,6 +22,7 @@ from providers.credentials.request import (
     fits,
     part,
 )
+from providers.dialects.values import object_in
 from providers.secrets import Secret
 
 GITHUB: Final = "https://api.github.com"
@@ -49,10 +48,9 @@ def ask(plain: str) -> Exchange:
 
 def read(body: bytes, now: float) -> Grant:
     """The token in a 200's body, and where it is to be used. Raises CannotMint."""
-    try:
-        answer = msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.DecodeError, RecursionError):
-        raise CannotMint("GitHub's answer is not a JSON object") from None
+    answer = object_in(body)
+    if answer is None:
+        raise CannotMint("GitHub's answer is not a JSON object")
     token = part(answer, "token")
     if not fits(token):
         raise CannotMint("GitHub's answer holds no token")

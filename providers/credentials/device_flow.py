@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from providers.credentials.request import CannotMint, Exchange, fits, life, part
+from providers.dialects.values import object_in
 from providers.secrets import Secret
 
 _FORM: Final = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
@@ -144,10 +145,7 @@ def renew(login: Login, refresh_token: str) -> Exchange:
 
 def answer_of(body: bytes) -> dict[str, object]:
     """The fields of an issuer's answer; none where it is not JSON."""
-    try:
-        return msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.DecodeError, RecursionError):
-        return {}
+    return object_in(body) or {}
 
 
 def _refusal(error: str, status: int) -> str:

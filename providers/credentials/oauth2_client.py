@@ -11,8 +11,6 @@ import base64
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-import msgspec
-
 from providers.credentials import bearer
 from providers.credentials.request import (
     CannotMint,
@@ -26,6 +24,7 @@ from providers.credentials.request import (
     life,
     part,
 )
+from providers.dialects.values import object_in
 from providers.secrets import Secret
 
 #: The account variable of the resource group, its header, and the group that every SAP tenant has.
@@ -58,10 +57,9 @@ def ask(plain: str) -> Exchange:
 
 def read(body: bytes, now: float) -> Grant:
     """The token in a 200's body. Raises CannotMint."""
-    try:
-        answer = msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.DecodeError, RecursionError):
-        raise CannotMint("the token endpoint's answer is not a JSON object") from None
+    answer = object_in(body)
+    if answer is None:
+        raise CannotMint("the token endpoint's answer is not a JSON object")
     token = part(answer, "access_token")
     if not fits(token):
         raise CannotMint("the token endpoint's answer holds no access_token")

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from providers.dialects.values import object_in
 from providers.entries import ProviderEntry
 from providers.secrets import Secret
 
@@ -93,10 +94,10 @@ def document(plain: str) -> dict[str, object] | None:
     """A credential of several parts, stored as one JSON object; None for a key that is one text. Raises CannotMint."""
     if not plain.startswith("{"):
         return None
-    try:
-        return msgspec.json.decode(plain.encode(), type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        raise CannotMint("the stored credential is not a JSON object") from None
+    found = object_in(plain)
+    if found is None:
+        raise CannotMint("the stored credential is not a JSON object")
+    return found
 
 
 def part(parts: Mapping[str, object], *names: str) -> str:

@@ -36,6 +36,15 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     at: int
 
 
+def rebuilt(event: Event, data: bytes) -> bytes:
+    """The event's bytes with other data; every other line stays where its data came in one."""
+    if event.at >= 0 and event.data is not None:
+        return event.raw[: event.at] + data + event.raw[event.at + len(event.data) :]
+    lines = [b"event: " + event.name.encode()] if event.name else []
+    lines += [b"data: " + line for line in data.split(b"\n")]
+    return b"\n".join(lines) + b"\n\n"
+
+
 class Splitter:
     """Feed it chunks, take events. The same stream gives the same events however it is cut.
 

@@ -31,6 +31,7 @@ from providers.dialects.canon import (
 from providers.dialects.dialect import Reader, Splitter, StreamError, Writer
 from providers.dialects.sse import Event
 from providers.dialects.usage import Usage
+from providers.dialects.values import object_in
 
 
 class _Open(msgspec.Struct):
@@ -133,12 +134,7 @@ def gathered(body: bytes, reader: Reader, splitter: Splitter) -> Answer:
 
 
 def _said(error: StreamError) -> dict[str, Any] | None:
-    if error.malformed:
-        return None
-    try:
-        return msgspec.json.decode(error.body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    return None if error.malformed else object_in(error.body)
 
 
 def dissect(answer: Answer) -> Iterator[Delta]:

@@ -8,14 +8,15 @@ import msgspec
 
 from providers.dialects.canon import BadAnswer
 
-#: What decoding raises where bytes are no JSON, no text, or nested beyond all sense.
-UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+_decode: Final = msgspec.json.Decoder().decode
+#: What decoding raises where bytes or a text are no JSON, no Unicode, or nested beyond all sense.
+UNREADABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
 
 
-def object_in(data: bytes) -> dict[str, Any] | None:
-    """The JSON object that an event holds; None if it holds anything else."""
+def object_in(data: bytes | str) -> dict[str, Any] | None:
+    """The JSON object that an event or a text holds; None if it holds anything else."""
     try:
-        found = msgspec.json.decode(data)
+        found = _decode(data)
     except UNREADABLE:
         return None
     return found if isinstance(found, dict) else None
@@ -24,6 +25,6 @@ def object_in(data: bytes) -> dict[str, Any] | None:
 def value_of(answer: bytes) -> Any:
     """The JSON value that an upstream answered. Raises BadAnswer."""
     try:
-        return msgspec.json.decode(answer)
+        return _decode(answer)
     except UNREADABLE as error:
         raise BadAnswer("the upstream's answer is not JSON") from error

@@ -10,8 +10,7 @@ from typing import Final
 import msgspec
 
 from providers.dialects.anthropic_messages.writing import write_request
-from providers.dialects.canon import BadAnswer, Request, Target, Written
-from providers.dialects.usage import tokens
+from providers.dialects.canon import Request, Target, Written
 
 #: The members it takes.
 _COUNTED: Final = ("cache_control", "messages", "model", "output_config", "system", "thinking", "tool_choice", "tools")
@@ -22,18 +21,6 @@ def write_count_request(request: Request, target: Target) -> Written:
     written = write_request(request, msgspec.structs.replace(target, stream=False))
     body = {name: value for name, value in written.body.items() if name in _COUNTED}
     return msgspec.structs.replace(written, body=body)
-
-
-def read_count(body: bytes) -> int:
-    """The count that the endpoint answered. Raises canon.BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer("the upstream's count of tokens is no JSON") from error
-    count = tokens(found.get("input_tokens")) if isinstance(found, dict) else None
-    if count is None:
-        raise BadAnswer("the upstream's answer holds no count of tokens")
-    return count
 
 
 def write_count(count: int) -> bytes:

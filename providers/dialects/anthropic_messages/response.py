@@ -29,6 +29,7 @@ from providers.dialects.canon import (
 )
 from providers.dialects.jsonio import quote, read_trusting
 from providers.dialects.usage import Usage
+from providers.dialects.values import value_of
 
 _encode: Final = msgspec.json.Encoder().encode
 _KNOWN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
@@ -46,10 +47,7 @@ _OWN_TIERS: Final = {"default": "standard", "priority": "priority", "batch": "ba
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises canon.BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer("the upstream's answer is no JSON") from error
+    found = value_of(body)
     if not isinstance(found, dict) or found.get("type") == "error" or "content" not in found:
         raise BadAnswer("the upstream's answer is no message")
     try:

@@ -9,6 +9,7 @@ import msgspec
 from providers.dialects import signatures
 from providers.dialects.anthropic_messages.words import NAME, call_id
 from providers.dialects.canon import Cache, Citation, Text, Thinking, ToolCall
+from providers.dialects.values import UNREADABLE
 
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -28,7 +29,7 @@ def input_of(call: ToolCall) -> dict[str, Any]:
         return {}
     try:
         found = _decode(call.arguments)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+    except UNREADABLE:
         found = call.arguments
     return found if isinstance(found, dict) else {"arguments": found}
 

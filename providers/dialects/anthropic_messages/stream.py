@@ -25,7 +25,6 @@ from providers.dialects.canon import (
     Counted,
     Delta,
     Grew,
-    Misfit,
     Noted,
     Opaque,
     Part,
@@ -39,22 +38,20 @@ from providers.dialects.canon import (
 )
 from providers.dialects.dialect import StreamError
 from providers.dialects.sse import Event
+from providers.dialects.stream_reader import StreamReader
+from providers.dialects.values import UNREADABLE
 
 _decode: Final = msgspec.json.Decoder().decode
 #: What carries on where a block was never begun, as some copies of this API do.
 _BEGUN_BY: Final[dict[str, Part]] = {"text_delta": Text(""), "thinking_delta": Thinking("")}
 _GROWING: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-_WORDS: Final = (b"", b"[DONE]")
 
 
-class Reader:
+class Reader(StreamReader):
     """Feed it events, take deltas."""
 
     def __init__(self) -> None:
-        self.done_seen = False
-        self.error: StreamError | None = None
-        self._began = False
-        self._stopped = False
+        super().__init__()
         self._reports: list[Any] = []
         #: the parts so far, whether still open or not
         self._parts: dict[int, Part] = {}
@@ -62,45 +59,21 @@ class Reader:
         #: blocks of this dialect alone, which are told when they are whole, and the JSON text of their input
         self._held: dict[int, tuple[dict[str, Any], list[str]]] = {}
 
-    @property
-    def finished(self) -> bool:
-        """The upstream said why it stopped, be it without the last event."""
-        return self.error is None and (self.done_seen or self._stopped)
-
-    def feed(self, event: Event) -> list[Delta]:
-        """What one event says. Unknown events say nothing."""
-        data = event.data
-        if data is None or data.strip() in _WORDS:
-            return []
-        try:
-            found = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            self.error = StreamError(data, malformed=True)
-            return []
-        kind = found.get("type") or event.name
-        if "error" in (kind, event.name) or (kind is None and found.get("error")):
-            self.error = StreamError(data)
-            return []
-        try:
-            return self._told(kind, found)
-        except (BadAnswer, Misfit):
-            self.error = StreamError(data, malformed=True)
-            return []
-
     def end(self) -> list[Delta]:
         """The ends of what is still open."""
         return self._close()
 
-    def _told(self, kind: Any, found: dict[str, Any]) -> list[Delta]:
+    def _told(self, event: Event, data: bytes, found: dict[str, Any]) -> list[Delta]:
+        kind = found.get("type") or event.name
+        if "error" in (kind, event.name) or (kind is None and found.get("error")):
+            return self._failed(StreamError(data))
         match kind:
-            case "message_start":
-                return self._start(found.get("message"))
-            case "content_block_start":
-                return self._begin(_index(found), found.get("content_block"))
             case "content_block_delta":
                 return self._grow(_index(found), found.get("delta"))
+            case "message_start":
+                return self._message(found.get("message"))
+            case "content_block_start":
+                return self._begin(_index(found), found.get("content_block"))
             case "content_block_stop":
                 return self._stop(_index(found))
             case "message_delta":
@@ -110,7 +83,7 @@ class Reader:
                 return self._close()
         return []
 
-    def _start(self, message: Any) -> list[Delta]:
+    def _message(self, message: Any) -> list[Delta]:
         if not isinstance(message, dict):
             raise BadAnswer("message_start without a message")
         if self._began:
@@ -157,12 +130,12 @@ class Reader:
     def _grow(self, index: int, delta: Any) -> list[Delta]:
         if not isinstance(delta, dict):
             raise BadAnswer("a delta that is no object")
-        if index in self._held:
-            _join(*self._held[index], delta)
-            return []
         kind = delta.get("type")
         told: list[Delta] = []
         if index not in self._open:
+            if index in self._held:
+                _join(*self._held[index], delta)
+                return []
             if kind not in _BEGUN_BY or index in self._parts:
                 return []
             self._parts[index] = _BEGUN_BY[kind]
@@ -237,6 +210,6 @@ def _whole(block: dict[str, Any], inputs: list[str]) -> dict[str, Any]:
     text = "".join(inputs)
     try:
         given = _decode(text) if text.strip() else block.get("input")
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadAnswer("the input of a tool is no JSON") from error
     return {**block, "input": given}

@@ -12,8 +12,9 @@ import msgspec
 from providers.dialects.anthropic_messages.counting import read_usage
 from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import BadBody, quote, read_trusting
-from providers.dialects.sse import Event
+from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage
+from providers.dialects.values import UNREADABLE
 
 LAST: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _WORDS: Final = (b"", b"[DONE]")
@@ -66,7 +67,7 @@ class Tap:
             return event.raw
         try:
             head = _decode_head(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             self.error = StreamError(data, malformed=True)
             return None
         name = _name(head, event)
@@ -102,9 +103,7 @@ class Tap:
         except (BadBody, msgspec.DecodeError):
             self.error = StreamError(data, malformed=True)
             return None
-        if event.at >= 0:
-            return event.raw[: event.at] + new + event.raw[event.at + len(data) :]
-        return b"event: message_start\ndata: " + new.replace(b"\n", b"\ndata: ") + b"\n\n"
+        return rebuilt(event, new)
 
 
 def _name(head: _Head, event: Event) -> str:

@@ -22,6 +22,7 @@ from providers.dialects.canon import (
     ToolCall,
     ToolResult,
 )
+from providers.dialects.values import UNREADABLE, object_in
 
 NAME: Final = "bedrock_converse"
 #: Whose signatures Converse takes back: its own, and those of Claude's own API, which are the same.
@@ -169,7 +170,7 @@ def _input(part: ToolCall) -> dict[str, Any]:
         return {}
     try:
         found = msgspec.json.decode(part.arguments)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+    except UNREADABLE:
         found = part.arguments
     return found if isinstance(found, dict) else {"arguments": found}
 
@@ -194,11 +195,8 @@ def _output(text: str, model: Model) -> dict[str, Any]:
     """Mistral's models take what a tool said as JSON only."""
     if model.vendor != "mistral":
         return {"text": text}
-    try:
-        found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
-        found = None
-    return {"json": found if isinstance(found, dict) else {"output": text}}
+    found = object_in(text)
+    return {"json": {"output": text} if found is None else found}
 
 
 def call_id(given: str) -> str:

@@ -16,6 +16,7 @@ from providers.dialects.answer_tool import ANSWER_TOOL, stop_without
 from providers.dialects.bedrock_converse.content import NAME
 from providers.dialects.bedrock_converse.reading import citation_of, extras_of, media_of, sequence_of, stop_of, usage_of
 from providers.dialects.canon import (
+    BadAnswer,
     Began,
     Cited,
     Counted,
@@ -34,7 +35,8 @@ from providers.dialects.canon import (
 )
 from providers.dialects.dialect import StreamError
 from providers.dialects.sse import Event
-from providers.dialects.values import object_in
+from providers.dialects.stream_reader import StreamReader
+from providers.dialects.values import UNREADABLE
 
 #: The status that each exception in a stream stands for.
 _EXCEPTIONS: Final = {
@@ -45,10 +47,6 @@ _EXCEPTIONS: Final = {
     "throttlingException": 429,
     "validationException": 400,
 }
-
-
-class _Malformed(ValueError):
-    """An event is not what the API promises."""
 
 
 class _Block(msgspec.Struct):
@@ -63,72 +61,42 @@ class _Block(msgspec.Struct):
     pieces: list[str] = msgspec.field(default_factory=list)
 
 
-class Reader:
+class Reader(StreamReader):
     """Feed it the events of one stream."""
 
     def __init__(self) -> None:
-        self.done_seen = False
-        self.error: StreamError | None = None
-        self._began = False
+        super().__init__()
         self._blocks: dict[int, _Block] = {}
         self._parts = 0
         self._calls = 0
         self._answered = False
-        self._stopped = False
-
-    @property
-    def finished(self) -> bool:
-        """The upstream said why it stopped; that its counts follow is not needed."""
-        return self.error is None and (self.done_seen or self._stopped)
 
     def feed(self, event: Event) -> list[Delta]:
-        """What one event says."""
+        """What one event says. Its name, which stands before its data, tells what kind it is."""
         name = event.name or ""
-        data = event.data or b""
-        handle = _HANDLERS.get(name)
-        failed = name == "error" or name.endswith("Exception")
-        if handle is None and not failed:
-            return []
-        found = object_in(data)
-        if found is None:
-            self.error = StreamError(data, malformed=True)
-            return []
-        if handle is None:
-            self.error = StreamError(_error(name, found))
-            return []
-        if self._stopped and name != "metadata":
-            return []
-        try:
-            return handle(self, found)
-        except _Malformed:
-            self.error = StreamError(data, malformed=True)
-            return []
+        return self._hear(event, event.data or b"") if name in _HANDLERS or _is_failure(name) else []
 
-    def end(self) -> list[Delta]:
-        """The ends of what is still open."""
-        deltas = self._start()
+    def _told(self, event: Event, data: bytes, found: dict[str, Any]) -> list[Delta]:
+        name = event.name or ""
+        if _is_failure(name):
+            return self._failed(StreamError(_error(name, found)))
+        return [] if self._stopped and name != "metadata" else _HANDLERS[name](self, found)
+
+    def _head(self, found: dict[str, Any]) -> Began:
+        return Began(dialect=NAME)
+
+    def _close(self) -> list[Delta]:
+        deltas: list[Delta] = []
         for at in list(self._blocks):
-            with contextlib.suppress(_Malformed):
-                deltas += self._close(at)
-        if not self._stopped:
-            self._stopped = True
-            deltas.append(Stopped(""))
+            with contextlib.suppress(BadAnswer):
+                deltas += self._end(at)
         return deltas
-
-    def _start(self) -> list[Delta]:
-        if self._began:
-            return []
-        self._began = True
-        return [Began(dialect=NAME)]
-
-    def _message_start(self, _: dict[str, Any]) -> list[Delta]:
-        return self._start()
 
     def _block_start(self, found: dict[str, Any]) -> list[Delta]:
         at, start = _at(found), found.get("start")
         if not isinstance(start, dict):
-            raise _Malformed
-        deltas = [*self._start(), *self._close(at)]
+            raise BadAnswer("a block starts with no object")
+        deltas = [*self._start(found), *self._end(at)]
         tool = start.get("toolUse")
         if isinstance(tool, dict) and tool.get("type") != "server_tool_use":
             return deltas + self._begin_call(at, tool)
@@ -140,7 +108,7 @@ class Reader:
     def _begin_call(self, at: int, tool: dict[str, Any]) -> list[Delta]:
         given, name = tool.get("toolUseId"), tool.get("name")
         if not isinstance(given, str) or not isinstance(name, str):
-            raise _Malformed
+            raise BadAnswer("a call without an id or a name")
         block = self._blocks[at] = _Block("toolUse")
         if name == ANSWER_TOOL:
             self._answered = True
@@ -155,8 +123,8 @@ class Reader:
     def _block_delta(self, found: dict[str, Any]) -> list[Delta]:
         at, delta = _at(found), found.get("delta")
         if not isinstance(delta, dict):
-            raise _Malformed
-        deltas = self._start()
+            raise BadAnswer("a delta is no object")
+        deltas = self._start(found)
         block = self._blocks.get(at)
         if block is not None and block.whole is not None:
             _collect(block, block.whole, delta)
@@ -178,7 +146,7 @@ class Reader:
         if block is None:
             block = self._blocks[at] = _Block(kind)
         if block.kind != kind:
-            raise _Malformed
+            raise BadAnswer("a block holds parts of two kinds")
         return block, [] if block.index is not None else [self._begin(block, part)]
 
     def _grow(self, at: int, block: _Block | None, part: Text | Thinking, text: str) -> list[Delta]:
@@ -205,13 +173,13 @@ class Reader:
 
     def _grow_call(self, block: _Block | None, text: Any) -> list[Delta]:
         if block is None or block.kind != "toolUse" or block.index is None or not isinstance(text, str):
-            raise _Malformed
+            raise BadAnswer("more of a call that has not begun")
         return [Grew(block.index, text)] if text else []
 
     def _block_stop(self, found: dict[str, Any]) -> list[Delta]:
-        return [*self._start(), *self._close(_at(found))]
+        return [*self._start(found), *self._end(_at(found))]
 
-    def _close(self, at: int) -> list[Delta]:
+    def _end(self, at: int) -> list[Delta]:
         block = self._blocks.pop(at, None)
         if block is None:
             return []
@@ -226,9 +194,9 @@ class Reader:
         return [*deltas, PartEnded(block.index)]
 
     def _message_stop(self, found: dict[str, Any]) -> list[Delta]:
-        deltas = self._start()
+        deltas = self._start(found)
         for at in list(self._blocks):
-            deltas += self._close(at)
+            deltas += self._end(at)
         self._stopped = True
         stop, word = stop_of(found.get("stopReason"))
         fields = found.get("additionalModelResponseFields")
@@ -238,7 +206,7 @@ class Reader:
         return [*deltas, Noted(extras)] if extras else deltas
 
     def _metadata(self, found: dict[str, Any]) -> list[Delta]:
-        deltas = self._start()
+        deltas = self._start(found)
         usage = usage_of(found.get("usage"))
         if usage is not None:
             deltas.append(Counted(usage))
@@ -253,7 +221,7 @@ class Reader:
 
 
 _HANDLERS: Final = {
-    "messageStart": Reader._message_start,
+    "messageStart": Reader._start,
     "contentBlockStart": Reader._block_start,
     "contentBlockDelta": Reader._block_delta,
     "contentBlockStop": Reader._block_stop,
@@ -265,8 +233,12 @@ _HANDLERS: Final = {
 def _at(found: dict[str, Any]) -> int:
     at = found.get("contentBlockIndex")
     if type(at) is not int:
-        raise _Malformed
+        raise BadAnswer("an event of a block without its place")
     return at
+
+
+def _is_failure(name: str) -> bool:
+    return name == "error" or name.endswith("Exception")
 
 
 def _error(name: str, found: dict[str, Any]) -> bytes:
@@ -305,7 +277,7 @@ def _whole(block: _Block) -> Part | None:
         text = "".join(block.pieces)
         try:
             whole["input"] = msgspec.json.decode(text) if text else {}
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
+        except UNREADABLE:
             whole["input"] = text
     found = {block.kind: whole}
     return media_of(found) or Opaque(NAME, found)
@@ -316,4 +288,4 @@ def _joined(pieces: list[str]) -> str:
     try:
         return base64.b64encode(b"".join(base64.b64decode(piece) for piece in pieces)).decode()
     except ValueError as error:
-        raise _Malformed from error
+        raise BadAnswer("an image that is not base64") from error

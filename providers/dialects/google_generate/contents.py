@@ -13,8 +13,9 @@ import msgspec
 
 from providers.dialects.canon import Media, Message, Misfit, Opaque, Part, Role, Text, ToolCall, ToolResult
 from providers.dialects.google_generate.members import below, message, several, text, within
-from providers.dialects.google_generate.parts import arguments_of, media_of, object_or_none, proof_of, said
+from providers.dialects.google_generate.parts import arguments_of, media_of, proof_of, said
 from providers.dialects.google_generate.words import NAME
+from providers.dialects.values import object_in
 
 JOINED: Final = "joined"
 _RESPONSE: Final = frozenset({"id", "name", "response", "parts"})
@@ -164,14 +165,14 @@ def _words(response: dict[str, Any]) -> tuple[str, bool]:
     """What a function said, as text, and whether it failed. `response_of` is its way back."""
     for name in ("output", "error"):
         value = response.get(name)
-        if len(response) == 1 and isinstance(value, str) and object_or_none(value) is None:
+        if len(response) == 1 and isinstance(value, str) and object_in(value) is None:
             return value, name == "error"
     return msgspec.json.encode(response).decode(), list(response) == ["error"]
 
 
 def response_of(words: str, failed: bool) -> dict[str, Any]:
     """The `response` for what a function said."""
-    found = object_or_none(words)
+    found = object_in(words)
     if found is not None and (not failed or "error" in found):
         return found
     return {"error" if failed else "output": words}

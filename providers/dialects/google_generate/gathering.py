@@ -24,8 +24,6 @@ from providers.dialects.canon import (
     Noted,
     Opaque,
     Part,
-    PartBegan,
-    PartEnded,
     Signed,
     Stopped,
     Text,
@@ -38,6 +36,7 @@ from providers.dialects.google_generate.dates import seconds_of
 from providers.dialects.google_generate.logprobs import read_logprobs
 from providers.dialects.google_generate.parts import arguments_of, media_of, proof_of, said
 from providers.dialects.google_generate.words import NAME, UNSPECIFIED, stop_of
+from providers.dialects.stream_reader import Parts
 
 #: Members of a candidate and of an answer that the hub has words for.
 _CANDIDATE: Final = frozenset({"content", "finishReason", "index", "logprobsResult"})
@@ -53,9 +52,8 @@ class _Candidate:
         self.index = index
         self.word = ""
         self.extras: dict[str, Any] = {}
-        self._parts = 0
+        self._parts = Parts(index)
         self._calls = 0
-        self._open: Text | Thinking | None = None
         self._signature = ("", "")
         self._told: dict[int, list[str]] = {}
 
@@ -75,12 +73,10 @@ class _Candidate:
         if not piece.text and not piece.signature:
             return []
         out: list[Delta] = []
-        fits = type(piece) is type(self._open) and not (piece.signature and self._signature[0])
-        if not fits:
+        if self._parts.kind is not type(piece) or (piece.signature and self._signature[0]):
             out += self._close()
-            out.append(self._begin(msgspec.structs.replace(piece, text="", signature="", signer="")))
-            self._open = piece
-        index = self._parts - 1
+            out += self._parts.open(msgspec.structs.replace(piece, text="", signature="", signer=""))
+        index = self._parts.index
         if piece.text:
             out.append(Grew(index, piece.text, self.index))
             if isinstance(piece, Text):
@@ -98,13 +94,10 @@ class _Candidate:
         given, (signature, signer, _) = call.get("id"), proof_of(part)
         call_id = given if isinstance(given, str) and given else self._made_id(answer, name, arguments)
         self._calls += 1
-        out: list[Delta] = [*self._close(), self._begin(ToolCall(call_id, name, ""))]
-        index = self._parts - 1
-        out.append(Grew(index, arguments, self.index))
-        if signature:
-            out.append(Signed(index, signature, signer, self.index))
-        out.append(PartEnded(index, self.index))
-        return out
+        made = ToolCall(call_id, name, "")
+        out = [*self._close(), *self._parts.open(made), *self._parts.grow(made, arguments)]
+        self._signature = (signature, signer)
+        return out + self._close()
 
     def _made_id(self, answer: str, name: str, arguments: str) -> str:
         """An id for a call that came without: the same each time it is read, another in every answer."""
@@ -112,19 +105,13 @@ class _Candidate:
         return "call_" + hashlib.sha256(seed.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
     def _whole(self, part: Part) -> list[Delta]:
-        return [*self._close(), self._begin(part), PartEnded(self._parts - 1, self.index)]
-
-    def _begin(self, part: Part) -> PartBegan:
-        self._parts += 1
-        return PartBegan(self._parts - 1, part, self.index)
+        return [*self._close(), *self._parts.whole(part)]
 
     def _close(self) -> list[Delta]:
-        if self._open is None:
-            return []
-        self._open = None
-        index, (signature, signer), self._signature = self._parts - 1, self._signature, ("", "")
-        signed: list[Delta] = [Signed(index, signature, signer, self.index)] if signature else []
-        return [*signed, PartEnded(index, self.index)]
+        """The end of the open part, with its proof."""
+        (signature, signer), self._signature = self._signature, ("", "")
+        signed: list[Delta] = [Signed(self._parts.index, signature, signer, self.index)] if signature else []
+        return signed + self._parts.close()
 
     def note(self, name: str, value: Any) -> None:
         """Keep what only this dialect knows. Grounding may come in several pieces, of which the fullest counts."""
@@ -135,7 +122,7 @@ class _Candidate:
     def end(self, whole: bool) -> list[Delta]:
         """What is left to say. `whole`: parts that are over may still be cited."""
         told = [Told(index, "".join(words)) for index, words in self._told.items()]
-        growing = self._parts - 1 if isinstance(self._open, Text) else -1
+        growing = self._parts.index if self._parts.kind is Text else -1
         out: list[Delta] = []
         for index, citation in read_citations(self.extras, told):
             if whole or index == growing:
@@ -204,8 +191,8 @@ class Gathering:
         if not isinstance(found, dict):
             raise BadAnswer("a candidate is no object")
         index = found.get("index", at)
-        candidate = self._candidates.setdefault(index if type(index) is int else at, _Candidate(at))
-        candidate.index = index if type(index) is int else at
+        index = index if type(index) is int else at
+        candidate = self._candidates.setdefault(index, _Candidate(index))
         content = found.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
         out: list[Delta] = []

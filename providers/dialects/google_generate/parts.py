@@ -15,6 +15,7 @@ from providers.dialects.google_generate.members import below, decoded, encoded, 
 from providers.dialects.google_generate.words import NAME
 from providers.dialects.media_types import type_by_ending
 from providers.dialects.signatures import framed, unframed
+from providers.dialects.values import object_in
 
 Kind = Literal["image", "audio", "video", "document"]
 
@@ -113,17 +114,8 @@ def object_of(json: str, otherwise: str) -> dict[str, Any]:
     """The JSON object that a text is, or one with the text as its member `otherwise`."""
     if not json.strip():
         return {}
-    found = object_or_none(json)
+    found = object_in(json)
     return {otherwise: json} if found is None else found
-
-
-def object_or_none(json: str) -> dict[str, Any] | None:
-    """The JSON object that a text is."""
-    try:
-        found = msgspec.json.decode(json.encode("utf-8", "surrogatepass"))
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 # --- media -----------------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from providers.dialects.google_generate.words import NAME, reason_of
 from providers.dialects.jsonio import quote, read_trusting
 from providers.dialects.streams import assemble
 from providers.dialects.usage import Usage
+from providers.dialects.values import value_of
 
 MODEL: Final = "modelVersion"
 _encode: Final = msgspec.json.Encoder().encode
@@ -37,10 +38,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 def read_answer(body: bytes) -> Answer:
     """An answer. Raises canon.BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer("the answer is no JSON") from error
+    found = value_of(body)
     if not isinstance(found, dict) or found.get("error") is not None:
         raise BadAnswer("the answer is no object, or an error")
     gathering = Gathering()

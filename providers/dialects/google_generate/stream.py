@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from providers.dialects.canon import BadAnswer, Delta
+from providers.dialects.canon import Delta
 from providers.dialects.dialect import StreamError
 from providers.dialects.google_generate.gathering import Gathering
 from providers.dialects.sse import Event
+from providers.dialects.stream_reader import StreamReader
+from providers.dialects.values import object_in
 
 
-class Reader:
+class Reader(StreamReader):
     """Feed it the events of one stream."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._gathering = Gathering()
-        #: This dialect has no last event.
-        self.done_seen = False
-        self.error: StreamError | None = None
 
     @property
     def finished(self) -> bool:
@@ -31,25 +29,19 @@ class Reader:
 
     def feed(self, event: Event) -> list[Delta]:
         """What one event says."""
-        data = event.data
-        if data is None:
+        if event.data is None:
             self.error = stray_error(event.raw)
             return []
-        if is_silent(data):
-            return []
-        response = decoded_object(data)
-        if response is None or response.get("error") is not None or event.name == "error":
-            self.error = StreamError(data, malformed=response is None)
-            return []
-        try:
-            return self._gathering.feed(response)
-        except BadAnswer:
-            self.error = StreamError(data, malformed=True)
-            return []
+        return super().feed(event)
 
     def end(self) -> list[Delta]:
         """The ends of all candidates."""
         return self._gathering.end()
+
+    def _told(self, event: Event, data: bytes, found: dict[str, Any]) -> list[Delta]:
+        if event.name == "error" or found.get("error") is not None:
+            return self._failed(StreamError(data))
+        return self._gathering.feed(found)
 
 
 def is_silent(data: bytes) -> bool:
@@ -62,13 +54,4 @@ def stray_error(raw: bytes) -> StreamError | None:
     bare = raw.strip()
     if bare[:1] not in (b"{", b"["):
         return None
-    return StreamError(bare, malformed=decoded_object(bare) is None)
-
-
-def decoded_object(data: bytes) -> dict[str, Any] | None:
-    """The JSON object that the bytes are; None if they are none."""
-    try:
-        found = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+    return StreamError(bare, malformed=object_in(bare) is None)

@@ -13,11 +13,12 @@ import msgspec
 from providers.dialects.dialect import StreamError
 from providers.dialects.google_generate.counts import read_usage
 from providers.dialects.google_generate.response import MODEL
-from providers.dialects.google_generate.stream import decoded_object, is_silent, stray_error
+from providers.dialects.google_generate.stream import is_silent, stray_error
 from providers.dialects.google_generate.words import UNSPECIFIED
 from providers.dialects.jsonio import BadBody, quote, read_trusting
-from providers.dialects.sse import Event
+from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage
+from providers.dialects.values import UNREADABLE, object_in
 
 _KEY: Final = b'"modelVersion"'
 _SPACE: Final = b" \t"
@@ -99,7 +100,7 @@ class Tap:
             self._usage_raw = bytes(response.usageMetadata)
         if response.modelVersion is msgspec.UNSET:
             return event.raw
-        return _rewritten(event, _put_model(data, self._model))
+        return rebuilt(event, _put_model(data, self._model))
 
     def _see(self, candidate: _Candidate, at: int) -> None:
         index = at if candidate.index is None else candidate.index
@@ -117,13 +118,13 @@ def _read(data: bytes) -> _Response | None:
         return _decode(data)
     except msgspec.ValidationError:
         return _read_loosely(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
 def _read_loosely(data: bytes) -> _Response | None:
     """A response whose members have other types than Google's; None if it is no object at all."""
-    found = decoded_object(data)
+    found = object_in(data)
     if found is None:
         return None
     candidates, feedback, usage = (found.get(name) for name in ("candidates", "promptFeedback", "usageMetadata"))
@@ -167,11 +168,3 @@ def _put_model(data: bytes, model: bytes) -> bytes:
         return read_trusting(data).replace(MODEL, model)
     except BadBody:
         return data
-
-
-def _rewritten(event: Event, data: bytes) -> bytes:
-    if event.at >= 0 and event.data is not None:
-        return event.raw[: event.at] + data + event.raw[event.at + len(event.data) :]
-    lines = [b"event: " + event.name.encode()] if event.name else []
-    lines += [b"data: " + line for line in data.split(b"\n")]
-    return b"\n".join(lines) + b"\n\n"

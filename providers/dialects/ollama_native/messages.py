@@ -19,6 +19,7 @@ from providers.dialects.canon import (
     ToolCall,
     ToolResult,
 )
+from providers.dialects.values import UNREADABLE
 
 NAME: Final = "ollama_native"
 #: Between texts that were apart.
@@ -114,7 +115,7 @@ def _call(part: ToolCall) -> Said:
     """Arguments are an object here; what is none goes into one."""
     try:
         found: Any = msgspec.json.decode(part.arguments) if part.arguments.strip() and not part.free else {}
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+    except UNREADABLE:
         found = part.arguments
     if part.free:
         found = {"input": part.arguments}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-
-from providers.dialects.canon import BadAnswer, Began, Citation, Counted, Delta, Logprobs, Misfit, Noted
+from providers.dialects.canon import Began, Citation, Counted, Delta, Logprobs, Noted
 from providers.dialects.dialect import StreamError
 from providers.dialects.openai_chat.parts import read_sources
 from providers.dialects.openai_chat.response import (
@@ -19,19 +17,17 @@ from providers.dialects.openai_chat.response import (
 )
 from providers.dialects.openai_chat.turn import Turn
 from providers.dialects.sse import Event
+from providers.dialects.stream_reader import StreamReader
 from providers.dialects.usage import Usage
 
-_WORDS: Final = (b"[DONE]", b"")
-_decode: Final = msgspec.json.Decoder().decode
 
-
-class Reader:
+class Reader(StreamReader):
     """Feed it the events of one upstream stream."""
 
+    ends_with_done = True
+
     def __init__(self) -> None:
-        self.done_seen = False
-        self.error: StreamError | None = None
-        self._began = False
+        super().__init__()
         self._id = ""
         self._turns: dict[int, Turn] = {}
         self._usage: Usage | None = None
@@ -45,52 +41,31 @@ class Reader:
             return False
         return self.done_seen or (bool(self._turns) and all(turn.stopped for turn in self._turns.values()))
 
-    def feed(self, event: Event) -> list[Delta]:
-        """What one event says."""
-        data = event.data
-        if not data or self.error is not None:
-            return []
-        if data[0] != 0x7B:
-            word = data.strip()
-            if word in _WORDS:
-                self.done_seen = self.done_seen or word == b"[DONE]"
-                return []
-        try:
-            chunk = _decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            chunk = None
-        if not isinstance(chunk, dict) or event.name == "error" or chunk.get("error") is not None:
-            self.error = StreamError(data, malformed=not isinstance(chunk, dict))
-            return []
-        try:
-            return self._chunk(chunk)
-        except (BadAnswer, Misfit):
-            self.error = StreamError(data, malformed=True)
-            return []
-
     def end(self) -> list[Delta]:
         """Ends what is open."""
         return [delta for turn in self._turns.values() if not turn.stopped for delta in turn.stop("", self._sources)]
 
-    def _chunk(self, chunk: dict[str, Any]) -> list[Delta]:
+    def _told(self, event: Event, data: bytes, found: dict[str, Any]) -> list[Delta]:
+        if event.name == "error" or found.get("error") is not None:
+            return self._failed(StreamError(data))
         out: list[Delta] = []
-        choices = chunk.get("choices")
+        choices = found.get("choices")
         choices = choices if isinstance(choices, list) else []
-        usage = found_usage(chunk)
+        usage = found_usage(found)
         begins = not self._began and (bool(choices) or usage is not None)
         if begins:
             self._began = True
-            head = read_head(chunk)
+            head = read_head(found)
             self._id = head["id"]
-            out.append(Began(service_tier=text_of(chunk, "service_tier"), **head))
-        self._sources = read_sources(chunk) or self._sources
+            out.append(Began(service_tier=text_of(found, "service_tier"), **head))
+        self._sources = read_sources(found) or self._sources
         for at, choice in enumerate(choices):
             if isinstance(choice, dict):
                 self._choice(choice, at, out)
         if usage is not None and usage != self._usage:
             self._usage = usage
             out.append(Counted(usage))
-        fresh = {name: value for name, value in read_extras(chunk).items() if self._extras.get(name) != value}
+        fresh = {name: value for name, value in read_extras(found).items() if self._extras.get(name) != value}
         if fresh:
             self._extras |= fresh
         if self._began and (begins or fresh) and self._extras:

@@ -13,6 +13,7 @@ from providers.dialects.openai_chat.messages import read_assistant
 from providers.dialects.openai_chat.parts import read_sources
 from providers.dialects.openai_chat.words import stop_of
 from providers.dialects.usage import Usage, read_openai_usage
+from providers.dialects.values import value_of
 
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _KNOWN: Final = frozenset(
@@ -48,10 +49,7 @@ def usage_of(fields: Fields) -> Usage | None:
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises canon.BadAnswer."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer("The upstream's answer is not JSON.") from error
+    found = value_of(body)
     choices = found.get("choices") if isinstance(found, dict) else None
     if not isinstance(choices, list) or not choices:
         said = found.get("error") if isinstance(found, dict) else None

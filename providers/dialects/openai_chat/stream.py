@@ -11,8 +11,9 @@ import msgspec
 
 from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import BadBody, Fields, quote, read_trusting
-from providers.dialects.sse import Event
+from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage, read_openai_usage
+from providers.dialects.values import UNREADABLE
 
 _MODEL: Final = b'"model"'
 DONE: Final = b"data: [DONE]\n\n"
@@ -148,7 +149,7 @@ def _read(data: bytes) -> _Chunk | None:
         return _decode_chunk(data)
     except msgspec.ValidationError:
         return _read_loosely(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -157,7 +158,7 @@ def _read_loosely(data: bytes) -> _Chunk | None:
     try:
         found = msgspec.json.decode(data)
         fields = read_trusting(data)
-    except (msgspec.DecodeError, BadBody, RecursionError, UnicodeDecodeError):
+    except (*UNREADABLE, BadBody):
         return None
     chunk = _Chunk()
     for name in ("model", "usage", "x_groq", "error"):
@@ -186,15 +187,7 @@ def _rewrite(event: Event, data: bytes, model: bytes | None, drop_usage: bool) -
         new = _put_model(new, model)
     if new is None:
         new = _rewrite_slowly(read_trusting(data), model, drop_usage)
-    at = event.at
-    if at == 6 and event.name is None:
-        raw = event.raw
-        return b"data: " + new + raw[6 + len(data) :]
-    if at >= 0:
-        return event.raw[:at] + new + event.raw[at + len(data) :]
-    lines = [b"event: " + event.name.encode()] if event.name else []
-    lines += [b"data: " + line for line in new.split(b"\n")]
-    return b"\n".join(lines) + b"\n\n"
+    return rebuilt(event, new)
 
 
 def _put_model(data: bytes, model: bytes) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,7 +19,6 @@ from providers.dialects.canon import (
     Delta,
     Grew,
     Part,
-    PartBegan,
     PartEnded,
     Refusal,
     Signed,
@@ -32,6 +31,10 @@ from providers.dialects.openai_chat.messages import arguments_of, audio_of, goog
 from providers.dialects.openai_chat.parts import image_of, read_annotations, read_content
 from providers.dialects.openai_chat.thoughts import Detail, Open, plain, read_detail
 from providers.dialects.openai_chat.words import stop_of
+from providers.dialects.stream_reader import Parts
+from providers.dialects.values import UNREADABLE
+
+_WORDS: Final = Text("")
 
 
 class _Call(msgspec.Struct):
@@ -53,10 +56,8 @@ class Turn:
         self.index = index
         self.stopped = False
         self._seed = seed
-        self._parts = 0
-        #: the part that text goes to, if one is open: its class and number
-        self._kind: type[Part] | None = None
-        self._at = -1
+        #: tool calls are open beside the part that text goes to
+        self._parts = Parts(index)
         self._thought: Open | None = None
         self._calls: dict[Any, _Call] = {}
         self._order: list[_Call] = []
@@ -70,18 +71,20 @@ class Turn:
         self._think(delta, out)
         content = delta.get("content")
         if isinstance(content, str):
-            self._say(Text(""), content, out)
+            self._say(_WORDS, content, out)
         elif content:
             self._content(content, out)
         refusal = delta.get("refusal")
         if isinstance(refusal, str):
             self._say(Refusal(""), refusal, out)
-        self._annotate(delta.get("annotations"), out)
+        if annotations := delta.get("annotations"):
+            self._annotate(annotations, out)
         for entry in found if isinstance(found := delta.get("images"), list) else ():
             image = image_of(entry)
             if image is not None:
                 self._whole(image, out)
-        self._hear(delta.get("audio"))
+        if sound := delta.get("audio"):
+            self._hear(sound)
         calls = delta.get("tool_calls")
         for call in calls if isinstance(calls, list) else ():
             if isinstance(call, dict):
@@ -109,32 +112,24 @@ class Turn:
 
     # --- text, thoughts, refusals -----------------------------------------------------------------------------------
 
-    def _begin(self, part: Part, out: list[Delta]) -> int:
-        at = self._parts
-        self._parts += 1
-        out.append(PartBegan(at, part, self.index))
-        return at
-
     def _whole(self, part: Part, out: list[Delta]) -> None:
-        self._close(out)
-        out.append(PartEnded(self._begin(part, out), self.index))
+        self._thought = None
+        out += self._parts.whole(part)
 
     def _close(self, out: list[Delta]) -> None:
-        if self._kind is not None:
-            out.append(PartEnded(self._at, self.index))
-            self._kind = self._thought = None
+        self._thought = None
+        out += self._parts.close()
 
     def _say(self, part: Part, text: str, out: list[Delta]) -> None:
         if text:
             self._open(part, out)
-            out.append(Grew(self._at, text, self.index))
+            out.append(Grew(self._parts.index, text, self.index))
 
     def _open(self, part: Part, out: list[Delta]) -> None:
-        if self._kind is not type(part):
+        if self._parts.kind is not type(part):
             self._close(out)
             self._settle(out)
-            self._at = self._begin(part, out)
-            self._kind = type(part)
+            out += self._parts.open(part)
             self._spoke = self._spoke or isinstance(part, Text)
 
     def _think(self, delta: dict[str, Any], out: list[Delta]) -> None:
@@ -152,10 +147,10 @@ class Turn:
             self._open(detail.begins(), out)
             self._thought = Open(detail.kind, detail.index)
         if detail.text:
-            out.append(Grew(self._at, detail.text, self.index))
+            out.append(Grew(self._parts.index, detail.text, self.index))
         if detail.signature and self._thought is not None:
             self._thought.signed = True
-            out.append(Signed(self._at, detail.signature, detail.signer, self.index))
+            out.append(Signed(self._parts.index, detail.signature, detail.signer, self.index))
 
     def _content(self, content: Any, out: list[Delta]) -> None:
         """Content in parts (Mistral)."""
@@ -179,7 +174,7 @@ class Turn:
     def _cite(self, citations: list[Citation], out: list[Delta]) -> None:
         self._open(Text(""), out)
         self._cited = True
-        out += [Cited(self._at, citation, self.index) for citation in citations]
+        out += [Cited(self._parts.index, citation, self.index) for citation in citations]
 
     def _hear(self, sound: Any) -> None:
         if not isinstance(sound, dict):
@@ -205,7 +200,7 @@ class Turn:
             out.append(Signed(call.at, signature, signer, self.index))
         else:
             self._open(Text(""), out)
-            out.append(Signed(self._at, signature, signer, self.index))
+            out.append(Signed(self._parts.index, signature, signer, self.index))
 
     # --- tool calls -------------------------------------------------------------------------------------------------
 
@@ -224,7 +219,9 @@ class Turn:
         if name and call.at < 0:
             self._close(out)
             self._settle(out)
-            call.at = self._begin(ToolCall(call.id, name, "", call.free), out)
+            begun = self._parts.begin(ToolCall(call.id, name, "", call.free))
+            call.at = begun.index
+            out.append(begun)
             text = "".join(call.texts) + text
             call.texts.clear()
         if call.ended and text.strip():
@@ -263,7 +260,7 @@ class Turn:
 def _is_json(text: str) -> bool:
     try:
         msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+    except UNREADABLE:
         return False
     return True
 

@@ -29,14 +29,12 @@ from providers.dialects.canon import (
     Thinking,
     ToolCall,
 )
-from providers.dialects.dialect import StreamError
 from providers.dialects.openai_responses.items import NAME, WHOLE, Key, call_of, content_part, listed, parts_of, string
 from providers.dialects.openai_responses.response import extras_of, stop_of, stream_error
 from providers.dialects.sse import Event
+from providers.dialects.stream_reader import StreamReader
 from providers.dialects.usage import read_openai_usage, tokens
-from providers.dialects.values import object_in
 
-_decode: Final = msgspec.json.Decoder().decode
 _CALLS: Final = frozenset({"function_call", "custom_tool_call"})
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 _FAILS: Final = frozenset({"response.failed", "response.cancelled", "error"})
@@ -61,45 +59,18 @@ class _Item(msgspec.Struct):
     done: bool = False
 
 
-class Reader:
+class Reader(StreamReader):
     """Feed it the events of one upstream stream, take deltas."""
 
     def __init__(self) -> None:
-        self.done_seen = False
-        self.error: StreamError | None = None
-        self._began = False
-        self._stopped = False
+        super().__init__()
         self._count = 0
         self._calls = False
         self._items: dict[int, _Item] = {}
         self._out: list[Delta] = []
 
-    @property
-    def finished(self) -> bool:
-        """The upstream said its last word."""
-        return self.error is None and self.done_seen
-
-    def feed(self, event: Event) -> list[Delta]:
-        """What one event says."""
-        data = event.data
-        if not data or not data.strip():
-            return []
-        if data.strip() == b"[DONE]":
-            return []
-        found = object_in(data)
-        if found is None:
-            self.error = StreamError(data, malformed=True)
-            return []
-        kind = string(found.get("type")) or event.name or ""
-        if kind in _FAILS or found.get("error"):
-            self.error = stream_error(data, found.get("response"))
-            return []
-        self._take(kind, found)
-        out, self._out = self._out, []
-        return out
-
     def end(self) -> list[Delta]:
-        """Ends what is still open."""
+        """Ends what is still open; what never began has no end."""
         self._end_all()
         if self._began and not self._stopped:
             self._stopped = True
@@ -107,33 +78,36 @@ class Reader:
         out, self._out = self._out, []
         return out
 
+    def _told(self, event: Event, data: bytes, found: dict[str, Any]) -> list[Delta]:
+        kind = string(found.get("type")) or event.name or ""
+        if kind in _FAILS or found.get("error"):
+            return self._failed(stream_error(data, found.get("response")))
+        self._take(kind, found)
+        out, self._out = self._out, []
+        return out
+
     def _take(self, kind: str, found: dict[str, Any]) -> None:
         response = found.get("response")
         if isinstance(response, dict):
-            self._start(response)
+            self._out += self._start(response)
             if kind in _ENDS:
                 self._end_response(response)
             return
         index, take = found.get("output_index"), _TAKES.get(kind)
         if take is None or type(index) is not int or self._stopped:
             return
-        self._start({})
+        self._out += self._start({})
         take(self, index, found)
 
     # --- the response ------------------------------------------------------------------------------------------------
 
-    def _start(self, response: dict[str, Any]) -> None:
-        if self._began:
-            return
-        self._began = True
-        self._out.append(
-            Began(
-                string(response.get("id")),
-                string(response.get("model")),
-                tokens(response.get("created_at")) or 0,
-                string(response.get("service_tier")),
-                NAME,
-            )
+    def _head(self, found: dict[str, Any]) -> Began:
+        return Began(
+            string(found.get("id")),
+            string(found.get("model")),
+            tokens(found.get("created_at")) or 0,
+            string(found.get("service_tier")),
+            NAME,
         )
 
     def _end_response(self, response: dict[str, Any]) -> None:

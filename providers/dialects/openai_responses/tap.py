@@ -9,8 +9,9 @@ import msgspec
 from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import BadBody, quote, read_trusting
 from providers.dialects.openai_responses.response import stream_error
-from providers.dialects.sse import Event
+from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage, read_openai_usage
+from providers.dialects.values import UNREADABLE
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 _FAILS: Final = frozenset({"response.failed", "response.cancelled", "error"})
@@ -66,7 +67,7 @@ class Tap:
             return event.raw
         try:
             seen = _decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except UNREADABLE:
             self.error = StreamError(data, malformed=True)
             return None
         kind = seen.type or event.name or ""
@@ -93,13 +94,4 @@ class Tap:
             self.done_seen = True
         if relayed is response:
             return event.raw
-        return _rebuilt(event, data, read_trusting(data).replace("response", relayed))
-
-
-def _rebuilt(event: Event, data: bytes, new: bytes) -> bytes:
-    """The event with other data."""
-    if event.at >= 0:
-        return event.raw[: event.at] + new + event.raw[event.at + len(data) :]
-    lines = [b"event: " + event.name.encode()] if event.name else []
-    lines += [b"data: " + line for line in new.split(b"\n")]
-    return b"\n".join(lines) + b"\n\n"
+        return rebuilt(event, read_trusting(data).replace("response", relayed))
