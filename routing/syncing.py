@@ -26,7 +26,17 @@ from providers.entries import AccountEntry, ProviderEntry
 from providers.exchange import Call, Outgoing
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, base_url, variables_of
-from providers.model_lists import MOST_BYTES, BadList, Listing, list_url, read_list, source_of
+from providers.model_lists import (
+    MOST_BYTES,
+    BadList,
+    Listing,
+    Source,
+    is_judged,
+    joined,
+    list_url,
+    read_list,
+    sources_of,
+)
 from providers.quirks import as_signed, of_family
 from routing.snapshot import RouteEntry, Snapshot
 
@@ -68,11 +78,11 @@ class UnknownAccount(LookupError):
 
 
 class _Ask(msgspec.Struct, frozen=True):
-    """One list to ask for."""
+    """One account's list to ask for, which may come in several."""
 
     account: AccountEntry
     provider: ProviderEntry
-    request: Outgoing
+    requests: tuple[Outgoing, ...]
 
 
 def sync(snapshot: Snapshot, names: Collection[str] = ()) -> list[Found]:
@@ -109,8 +119,8 @@ def _prepare(snapshot: Snapshot, account: AccountEntry, *, named: bool) -> _Ask 
         return Found(account.name, provider.slug, "not asked", why) if named else None
 
     family = account.family or provider.family
-    source = source_of(provider, family)
-    if source is None:
+    sources = sources_of(provider, family)
+    if not sources:
         return not_asked(f"its API ({family}) has no list of the models that can be called")
     if not (account.enabled and provider.enabled):
         return not_asked("it is switched off")
@@ -123,10 +133,10 @@ def _prepare(snapshot: Snapshot, account: AccountEntry, *, named: bool) -> _Ask 
     if lease is None and account.private_network and provider.env_keys and not named:
         return None  # the key is what opts in to looking for it
     try:
-        request = _request(account, provider, family, lease, list_url(_base(account, provider, lease), family, source))
+        requests = tuple(_request(account, provider, family, lease, source) for source in sources)
     except (BadUrl, CannotSign) as problem:
         return Found(account.name, provider.slug, "failed", f"{problem}")
-    return _Ask(account, provider, request)
+    return _Ask(account, provider, requests)
 
 
 def _lease(snapshot: Snapshot, account: AccountEntry, provider: ProviderEntry) -> Lease | None:
@@ -142,9 +152,14 @@ def _base(account: AccountEntry, provider: ProviderEntry, lease: Lease | None) -
     return base_url(provider, account, variables, account.family or provider.family)
 
 
-def _request(account: AccountEntry, provider: ProviderEntry, family: str, lease: Lease | None, url: str) -> Outgoing:
+def _request(
+    account: AccountEntry, provider: ProviderEntry, family: str, lease: Lease | None, source: Source
+) -> Outgoing:
     """The signed request. Raises BadUrl, CannotSign."""
-    if lease is not None and not lease.may_go(url):
+    base = _base(account, provider, lease)
+    url = list_url(base, family, source)
+    # A key that may go to a region of AWS's may go to its control plane.
+    if lease is not None and not lease.may_go(base if source.control else url):
         raise BadUrl("the list's address is not one that the account's keys were sealed for")
     variables = variables_of(provider, account, lease.key_set.variables if lease is not None else {})
     headers = [
@@ -172,7 +187,7 @@ async def _ask(ask: _Ask, room: asyncio.Semaphore) -> Listing | Exception:
     async with room:
         try:
             async with asyncio.timeout(PATIENCE):
-                return await _read(ask.request)
+                return joined([await _read(request) for request in ask.requests])
         except (TimeoutError, httpx.HTTPError, BadList) as problem:
             return problem
 
@@ -219,8 +234,12 @@ def _found(snapshot: Snapshot, ask: _Ask, answer: Listing | Exception) -> Found:
         whole=answer.whole,
         mapped=tuple(mapped),
         new=tuple(name for name in answer.names if used.isdisjoint(_spellings(name))),
-        vanished=tuple(route for route, ids in mapped.items() if listed.isdisjoint(ids)) if answer.whole else (),
+        vanished=tuple(route for route, ids in mapped.items() if _is_gone(ids, listed)) if answer.whole else (),
     )
+
+
+def _is_gone(ids: set[str], listed: set[str]) -> bool:
+    return listed.isdisjoint(ids) and all(map(is_judged, ids))
 
 
 def _ids(route: RouteEntry, provider: ProviderEntry) -> set[str]:

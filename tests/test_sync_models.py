@@ -234,20 +234,20 @@ def test_vllm_is_looked_for_only_with_its_key(world: Any, lists: Lists, account:
 
 
 def test_what_is_not_asked_says_why(world: Any, lists: Lists, account: Callable[..., Any]) -> None:
-    account("rock", family="bedrock-converse", credential="sigv4")
+    account("lab", family="gitlab-duo")
     account("bare", keys=())
     off = account("off")
     Account.objects.filter(pk=off.pk).update(enabled=False)
-    why = {name: one(name) for name in ("rock", "bare", "off")}
+    why = {name: one(name) for name in ("lab", "bare", "off")}
     assert {found.state for found in why.values()} == {"not asked"}
-    assert "no list" in why["rock"].why and "no shared key" in why["bare"].why and "switched off" in why["off"].why
+    assert "no list" in why["lab"].why and "no shared key" in why["bare"].why and "switched off" in why["off"].why
     assert sync(build()) == [] and not lists.seen
     with pytest.raises(UnknownAccount):
         sync(build(), ["nobody"])
     with pytest.raises(CommandError, match="nobody"):
         call_command("sync_models", "nobody")
     with pytest.raises(SystemExit):
-        call_command("sync_models", "rock", stdout=StringIO())
+        call_command("sync_models", "lab", stdout=StringIO())
 
 
 def test_a_private_address_needs_the_accounts_word(world: Any, lists: Lists, server: tuple[Lists, Served]) -> None:
