@@ -56,7 +56,7 @@ class Address:
             *(lease.headers if lease is not None else ()),
         ]
         signed_as = as_signed(self._candidate.provider, self._candidate.quirks)
-        unsigned = Unsigned(signed_as, method, url, said, body, self._variables())
+        unsigned = Unsigned(signed_as, method, url, said, body, self.variables())
         url, said = sign(unsigned, lease.secret if lease is not None else None)
         return Outgoing(method, url, said, body, call)
 
@@ -65,8 +65,8 @@ class Address:
         fault = Fault.VARIABLE_MISSING if isinstance(problem, UnfilledVariable) else Fault.BAD_ACCOUNT
         return ApiError(fault, f"Account '{self._candidate.account.name}': {problem}.")
 
-    def _variables(self) -> Mapping[str, str]:
-        """What a signer may ask of the account; made once per snapshot."""
+    def variables(self) -> Mapping[str, str]:
+        """What a host and a signer may ask of the account; made once per snapshot."""
         assert self._trip.snapshot is not None
         memo, candidate = self._trip.snapshot.memo, self._candidate
         key_set = self._lease.key_set if self._lease is not None else None

@@ -97,7 +97,7 @@ class Exchange:
         candidate, trip = self._candidate, self._trip
         account = candidate.account
         model = candidate.upstream_model.removeprefix(candidate.quirks.get("strip_model_prefix") or "")
-        told = self._told = self._asked.told(candidate, model, self._stream)
+        told = self._told = self._asked.told(candidate, model, self._stream, self._address.variables())
         if told.dropped and trip.wants_all():
             raise ApiError(Fault.UNSUPPORTED, f"'{candidate.public_name}' cannot be told: {', '.join(told.dropped)}.")
         trip.dropped = ("stream", *told.dropped) if self._asked.stream and not self._stream else told.dropped

@@ -5,6 +5,7 @@ The upstream is asked as for an answer: with the same keys, deadlines and errors
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -50,7 +51,7 @@ class Counting(Asked):
         if dialect == _GOOGLE:
             self.client = msgspec.structs.replace(self.client, read_request=read_googles)
 
-    def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
+    def told(self, candidate: Candidate, model: str, stream: bool, variables: Mapping[str, str]) -> Told:
         """The question, in place of the request. Raises ApiError, Unfetched, _Unasked."""
         counter = COUNTERS.get(candidate.family)
         if counter is None:

@@ -8,7 +8,7 @@ and the answer or stream is read and written anew for the client.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -26,13 +26,14 @@ from providers.dialects.signatures import travels
 from providers.dialects.streams import Translation, gathered, retold
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
-from providers.hosts import call_url
+from providers.hosts import body_members, call_url
 from providers.inlining import wanted, with_files
 from providers.quirks import Members, changes_meaning, meant, shape, shapes
 from routing.resolve import Candidate
 
 _OPTIONS: Final = frozenset(("include_usage",))
 _encode: Final = msgspec.json.Encoder().encode
+_Members = tuple[tuple[str, str], ...]
 _ASK_USAGE: Final = b'{"include_usage":true}'
 
 
@@ -124,15 +125,17 @@ class Asked:
 
     # --- to the upstream --------------------------------------------------------------------------------------------
 
-    def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
-        """The request for this candidate, whose upstream calls the model `model`. Raises ApiError, Unfetched.
+    def told(self, candidate: Candidate, model: str, stream: bool, variables: Mapping[str, str]) -> Told:
+        """The request for this candidate, whose upstream calls the model `model`. Raises ApiError, Unfetched,
+        UnfilledVariable.
 
-        `stream`: whether the upstream is asked for one, which not all can give.
+        `stream`: whether the upstream is asked for one, which not all can give. `variables`: the account's.
         """
         family = FAMILIES[candidate.family]
+        members = body_members(family.name, variables)
         if self._goes_through(candidate):
-            return self._relayed(candidate, family, model, stream)
-        return self._translated(candidate, family, model, stream)
+            return self._relayed(candidate, family, model, stream, members)
+        return self._translated(candidate, family, model, stream, members)
 
     def url(self, base: str, family: str, model: str, stream: bool) -> str:
         """Where it is told, below this base URL."""
@@ -149,7 +152,7 @@ class Asked:
             self._framed = travels(self.fields.body())
         return not self._framed
 
-    def _relayed(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
+    def _relayed(self, candidate: Candidate, family: Family, model: str, stream: bool, members: _Members) -> Told:
         """The client's bytes with the model, and what streaming and the host need, replaced."""
         fields = self.fields
         fields.restore()
@@ -157,7 +160,7 @@ class Asked:
             fields.set("model", quote(model))
         else:
             fields.remove("model")
-        for name, value in family.body:
+        for name, value in members:
             fields.set(name, quote(value))
         if self.stream and self.client.stream_options:
             if not stream:
@@ -169,7 +172,7 @@ class Asked:
         dropped = shape(_Raw(fields), candidate.quirks) if shapes(candidate.quirks) else ()
         return Told(fields.body(), family.headers + self.headers, named(dropped), _accepted(family, stream), True)
 
-    def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool) -> Told:
+    def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool, members: _Members) -> Told:
         upstream = UPSTREAMS[family.dialect]
         facts = candidate.facts
         target = Target(
@@ -189,14 +192,15 @@ class Asked:
             body["model"] = model
         else:
             body.pop("model", None)
-        body.update(family.body)
+        body.update(members)
         if stream and self.usage_is_asked(candidate):
             body["stream_options"] = {"include_usage": True}
         dropped = shape(Members(body), candidate.quirks)
         own = self.headers if family.speaks(self.dialect) else ()
         headers = family.headers + written.headers + own
-        # What only the client's dialect knows says nothing to another.
-        unknown = () if family.speaks(self.dialect) else self.request.extras
+        # What only the client's dialect knows says nothing to another, unless that is this one in an envelope.
+        native = family.speaks(self.dialect) or upstream.inside == self.dialect
+        unknown = () if native else self.request.extras
         lost = named((*written.dropped, *unknown, *dropped))
         return Told(_encode(body), headers, lost, _accepted(family, stream))
 

@@ -7,7 +7,7 @@ upstream's own, if that speaks this dialect; others are told that there is no su
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -90,14 +90,14 @@ class Turning(Asked):
         #: whether the answer may come later than the end of this request
         self.background = fields.get("background") not in _NOTHING
 
-    def told(self, candidate: Candidate, model: str, stream: bool) -> Told:
+    def told(self, candidate: Candidate, model: str, stream: bool, variables: Mapping[str, str]) -> Told:
         family = FAMILIES[candidate.family]
         if family.speaks(DIALECT):
             if self.background and family.fitted:
                 raise _no_background()
-            return super().told(candidate, model, stream)
+            return super().told(candidate, model, stream, variables)
         self._refuse_foreign()
-        told = super().told(candidate, model, stream)
+        told = super().told(candidate, model, stream, variables)
         # Answers are kept here, whatever the upstream does.
         return told._replace(dropped=tuple(name for name in told.dropped if name != "store"))
 

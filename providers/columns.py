@@ -23,6 +23,7 @@ _PUT_ON: Final = {
     "sigv4": "AWS's signature, or a Bedrock API key as bearer",
     "oauth2-client": "a service key, exchanged for a bearer token",
     "google-adc": "a key file, exchanged for a bearer token, or a token as it is",
+    "google-login": "a person's sign-in with Google, exchanged for a bearer token, or a token as it is",
     "device-code": "what signing in gave, renewed as bearer token",
     "copilot": "a GitHub token, exchanged for a Copilot token",
 }

@@ -41,6 +41,8 @@ class Family(msgspec.Struct, frozen=True):
     stream_path: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     body: tuple[tuple[str, str], ...] = ()
+    #: Members of the body that hold the account's variables of the same names.
+    variables: tuple[str, ...] = ()
     #: Whether the model is said in the body; it is not where the URL says it.
     model_in_body: bool = True
     #: It answers with streams alone: who wants a whole answer gets one put together.
@@ -153,7 +155,15 @@ _FAMILIES = (
     ),
     Family("google-vertex-image"),
     Family("google-vertex-video"),
-    Family("google-cloud-code-assist"),
+    # Google's own clients never ask without the project that their sign-in gave them.
+    Family(
+        "google-cloud-code-assist",
+        "google_code_assist",
+        "v1internal:generateContent",
+        "v1internal:streamGenerateContent?alt=sse",
+        variables=("project",),
+        inline=_BYTES,  # gemini-cli sends files as data alone; whether a URL would be read is said nowhere
+    ),
     Family("azure-image"),
     # A deployment serves one model; its id is what a route calls the model. The base URL may name another api-version.
     Family(

@@ -35,10 +35,10 @@ class BadUrl(ValueError):
 
 
 class UnfilledVariable(BadUrl):
-    """A URL template names a variable that has no value: nothing is sent (A-26)."""
+    """A URL template, or a family, names a variable that has no value: nothing is sent (A-26)."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the URL needs a value for '{name}'")
+    def __init__(self, name: str, what: str = "URL") -> None:
+        super().__init__(f"the {what} needs a value for '{name}'")
         self.name = name
 
 
@@ -112,6 +112,20 @@ def variables_of(provider: ProviderEntry, account: AccountEntry, key_set_vars: M
     values.update((name, value) for name, value in account.variables.items() if value)
     values.update((name, value) for name, value in key_set_vars.items() if value)
     return values
+
+
+def body_members(family: str, variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What a host of this family wants in the body of every request: constants, and variables of the account.
+
+    Raises UnfilledVariable.
+    """
+    known = FAMILIES[family]
+    if not known.variables:
+        return known.body
+    for name in known.variables:
+        if not variables.get(name, "").strip():
+            raise UnfilledVariable(name, "request")
+    return (*known.body, *((name, variables[name].strip()) for name in known.variables))
 
 
 def base_url(

@@ -19,7 +19,7 @@ from google.oauth2.credentials import Credentials as AuthorizedUser
 from google.oauth2.service_account import Credentials as ServiceAccount
 from urllib3.exceptions import HTTPError
 
-from providers.credentials import copilot, device_code, google_adc, oauth2_client
+from providers.credentials import copilot, device_code, google_adc, google_login, oauth2_client
 from providers.credentials.request import LIFE_UNSAID, CannotMint, Exchange, Grant, fits, part
 from providers.requesting import NotAllowed, Session
 from providers.scrubbing import scrub
@@ -39,7 +39,11 @@ class _Scheme(Protocol):
     def secrets_of(self, plain: str) -> tuple[Secret, ...]: ...
 
 
-_SCHEMES: Final[dict[str, _Scheme]] = {"oauth2-client": oauth2_client, "copilot": copilot}
+_SCHEMES: Final[dict[str, _Scheme]] = {
+    "oauth2-client": oauth2_client,
+    "google-login": google_login,
+    "copilot": copilot,
+}
 
 
 def mint(

@@ -19,7 +19,7 @@ from keys.origins import allows
 from providers.credentials import SCHEMES
 from providers.egress import check_url
 from providers.families import FAMILIES
-from providers.hosts import BadUrl, UnfilledVariable, base_url
+from providers.hosts import BadUrl, UnfilledVariable, base_url, body_members, variables_of
 from routing.resolve import Candidate, of_route, why_dropped
 from routing.snapshot import RouteEntry, Snapshot
 
@@ -149,8 +149,11 @@ def _unreachable(snapshot: Snapshot, candidate: Candidate, keys: Keys) -> str:
     """What is wrong with the URL, or nothing."""
     account = candidate.account
     used = key_set_in_use(snapshot, candidate, keys)
+    own = used.variables if used is not None else {}
     try:
-        url = base_url(candidate.provider, account, used.variables if used is not None else {}, candidate.family)
+        url = base_url(candidate.provider, account, own, candidate.family)
+        if candidate.family in FAMILIES:
+            body_members(candidate.family, variables_of(candidate.provider, account, own))
     except UnfilledVariable as error:
         return f"account {account.name} lacks the variable '{error.name}'"
     except BadUrl as error:

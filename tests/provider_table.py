@@ -12,11 +12,14 @@ FILLED = {
     "cloudflare-workers-ai": {"account_id": "acc"},
     "google-vertex": {"project": "proj"},
     "azure-openai": {"resource": "res"},
+    "google-antigravity": {"project": "proj"},
+    "google-gemini-cli": {"project": "proj"},
     "sap-ai-core": {"service_url": "https://api.ai.example"},
     "sandbox": {"port": "8009"},
 }
 _VERTEX = "https://us-central1-aiplatform.googleapis.com/v1/projects/proj/locations/us-central1/publishers"
 _GOOGLE = "https://generativelanguage.googleapis.com/v1beta/models"
+_ASSIST = "https://cloudcode-pa.googleapis.com/v1internal"
 _AWS = "https://bedrock-runtime.us-east-1.amazonaws.com/model"
 
 NATIVE = """
@@ -24,6 +27,8 @@ anthropic messages x-api-key https://api.anthropic.com/v1/messages
 openai chat bearer https://api.openai.com/v1/chat/completions
 google google ?key https://generativelanguage.googleapis.com/v1beta/models/m-1:generateContent
 google-vertex google bearer {vertex}/google/models/m-1:generateContent
+google-gemini-cli assist bearer {assist}:generateContent
+google-antigravity assist bearer {assist}:generateContent
 cohere cohere bearer https://api.cohere.com/v2/chat
 azure-openai chat api-key https://res.openai.azure.com/openai/deployments/m-1/chat/completions?api-version=2024-02-15-preview
 amazon-bedrock converse sigv4 {aws}/m-1/converse
@@ -37,6 +42,8 @@ opencode chat bearer https://opencode.ai/zen/v1/chat/completions
 STREAMED = {
     "google": f"{_GOOGLE}/m-1:streamGenerateContent?alt=sse",
     "google-vertex": f"{_VERTEX}/google/models/m-1:streamGenerateContent?alt=sse",
+    "google-gemini-cli": f"{_ASSIST}:streamGenerateContent?alt=sse",
+    "google-antigravity": f"{_ASSIST}:streamGenerateContent?alt=sse",
     "amazon-bedrock": f"{_AWS}/m-1/converse-stream",
 }
 MESSAGES = """
@@ -133,8 +140,6 @@ ollama http://127.0.0.1:11434/v1
 """
 #: Known, and not spoken with: what is said of them instead.
 REFUSED = {
-    "google-antigravity": "family_not_served",
-    "google-gemini-cli": "family_not_served",
     "io-net-fleet": "family_not_served",
     "v0": "provider_deferred",
     "local": "provider_deferred",
@@ -163,7 +168,7 @@ ALIASES = {
 def table() -> dict[str, tuple[str, str, str]]:
     """id -> dialect, header of the key, URL."""
     rows = {}
-    for line in NATIVE.format(vertex=_VERTEX, aws=_AWS).split("\n"):
+    for line in NATIVE.format(vertex=_VERTEX, assist=_ASSIST, aws=_AWS).split("\n"):
         if line:
             name, dialect, header, url = line.split()
             rows[name] = (dialect, header, url)

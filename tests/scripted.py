@@ -56,7 +56,7 @@ class Heard:
 @dataclass(frozen=True)
 class Family:
     """How one family writes turns and is read; `place` is what its base URL ends in, `model` one that it
-    serves: what may be asked of a model depends on which it is.
+    serves: what may be asked of a model depends on which it is. `variables` are an account's.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Family:
     body: Callable[[Turn], Json]
     events: Callable[[Turn], bytes]
     heard: Callable[[Json], Heard]
+    variables: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,11 @@ def _chat_heard(body: Json) -> Heard:
     return heard
 
 
+def _assist_events(turn: Turn) -> bytes:
+    lines = _google_events(turn).split(b"\r\n\r\n")
+    return b"".join(b'data: {"response":' + line[6:] + b',"traceId":"t1"}\r\n\r\n' for line in lines if line)
+
+
 CHAT = Family("openai-completions", "qwen3-scripted", "/v1", "bearer", _chat_body, _chat_events, _chat_heard)
 ANTHROPIC = Family(
     "anthropic-messages", "claude-sonnet-4-5", "", "header", _anthropic_body, _anthropic_events, _anthropic_heard
@@ -222,3 +227,15 @@ ANTHROPIC = Family(
 GOOGLE = Family(
     "google-generative-ai", "gemini-3-pro-preview", "/v1beta", "query", _google_body, _google_events, _google_heard
 )
+#: Google's dialect in an envelope.
+ASSIST = Family(
+    "google-cloud-code-assist",
+    "gemini-3-pro-preview",
+    "",
+    "google-login",
+    lambda turn: {"response": _google_body(turn), "traceId": "t1"},
+    _assist_events,
+    lambda body: _google_heard(body["request"]),
+    {"project": "proj-1"},
+)
+GEMINI = (GOOGLE, ASSIST)

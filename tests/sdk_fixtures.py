@@ -30,7 +30,12 @@ class Fronts:
         self._upstreams.append(upstream)
         provider = self.world.provider(f"scripted-{name}", family=family.name, credential=family.credential)
         account = self.world.account(
-            f"scripted-{name}", upstream.url, provider=provider, keys=("k" * 24,), private_network=True
+            f"scripted-{name}",
+            upstream.url,
+            provider=provider,
+            keys=("k" * 24,),
+            private_network=True,
+            variables=dict(family.variables),
         )
         self.world.model(name, (account, family.model, {"quirks": quirks}))
         self._eventually(lambda: store.current.revision >= latest())

@@ -44,7 +44,7 @@ def test_m19_openai_codex_vertex_and_setup_tokens_have_their_scheme() -> None:
 def test_m21_m22_m28_signed_in_providers_are_off_and_hold_no_client_secret(name: str) -> None:
     provider = CATALOG.provider(name)
     assert not provider.enabled
-    assert provider.credential == "device-code"
+    assert provider.credential == ("device-code" if name == "qwen-portal" else "google-login")
     assert not any("secret" in key.lower() for key in (*provider.env_keys, *provider.quirks))
 
 

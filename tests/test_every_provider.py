@@ -88,8 +88,8 @@ def everything(plane: Any, capture: Capture) -> Any:
             account.variables = {**account.variables, **FILLED[account.name]}
             account.save()
     with revisions.recording("tester"):
-        for account in Account.objects.filter(name__in=[*TABLE, "google-antigravity", "google-gemini-cli"]):
-            if account.name not in TABLE or TABLE[account.name][1] != "none":
+        for account in Account.objects.filter(name__in=TABLE):
+            if TABLE[account.name][1] != "none":
                 plane.world.keys(account, key_of(account.name))
     plane.settle()
     for name in EXCHANGED:
@@ -127,6 +127,14 @@ BODIES: dict[str, Any] = {
     "converse": {"messages": [{"role": "user", "content": [{"text": "hi"}]}], "inferenceConfig": {"temperature": 0}},
     "gitlab": {"content": "hi", "with_clean_history": True, "additional_context": []},
     "theta": {"input": {**ASKED, "stream": False}},
+    "assist": {
+        "model": "m-1",
+        "project": "proj",
+        "request": {
+            "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+            "generationConfig": {"temperature": 0},
+        },
+    },
     "responses": {
         "model": "m-1",
         "instructions": "You are a helpful assistant.",

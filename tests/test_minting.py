@@ -252,3 +252,52 @@ class TestGoogle:
         assert not is_exchanged("google-adc", Secret("ya29.plain"))
         assert is_exchanged("google-adc", Secret(service_account()))
         assert headers_of("google-adc", "ya29.plain") == {"Authorization": "Bearer ya29.plain"}
+
+
+class TestGoogleLogin:
+    """A person's sign-in, for Code Assist (M-22)."""
+
+    @pytest.fixture(autouse=True)
+    def google(self) -> Iterator[responses.RequestsMock]:
+        with responses.RequestsMock() as made:
+            made.assert_all_requests_are_fired = False
+            yield made
+
+    @pytest.mark.parametrize("kind", ["gcloud's file", "gemini-cli's with its client"])
+    def test_the_documents_own_client_renews_at_google_and_no_project_is_named(self, google, kind):
+        google.post(GOOGLE, json={"access_token": "ya29.user-token", "expires_in": 3599, "token_type": "Bearer"})
+        known = {"client_id": "cid.apps.example", "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN}
+        more = {"quota_project_id": "billing-project", "token_uri": "https://evil.example/token"}
+        cached = {"access_token": "ya29.old", "scope": "a b", "token_type": "Bearer", "expiry_date": 1}
+        plain = authorized_user(**more) if kind == "gcloud's file" else json.dumps({**known, **cached})
+        grant = minted("google-login", plain, private=False)
+        assert (grant.token.reveal(), grant.expires_at) == ("ya29.user-token", NOW + 3599)
+        assert (grant.headers, grant.api, grant.renewed) == ((), "", None)
+        (call,) = google.calls
+        assert dict(parse_qsl(call.request.body.decode())) == {"grant_type": "refresh_token", **known}
+
+    @pytest.mark.parametrize(
+        ("plain", "why"),
+        [
+            ('{"refresh_token": "canary", "access_token": "canary"}', "lacks client_id, client_secret$"),
+            (authorized_user(refresh_token=""), "lacks refresh_token$"),
+            ('{"type": "service_account", "private_key": "canary"}', "no person's sign-in"),
+            ("{broken", "not a JSON object"),
+        ],
+    )
+    def test_what_cannot_be_exchanged_is_refused_before_anything_is_sent(self, google, plain, why):
+        with pytest.raises(CannotMint, match=why) as caught:
+            minted("google-login", plain, private=False)
+        assert "canary" not in str(caught.value) and not google.calls
+
+    def test_a_refusal_is_told_without_a_secret(self, google):
+        said = {"error": "invalid_grant", "error_description": f"{REFRESH_TOKEN} of {CLIENT_SECRET}"}
+        google.post(GOOGLE, json=said, status=400)
+        with pytest.raises(CannotMint, match=r"answered 400: .*invalid_grant") as caught:
+            minted("google-login", authorized_user(), private=False)
+        assert REFRESH_TOKEN not in str(caught.value) and CLIENT_SECRET not in str(caught.value)
+
+    def test_a_token_is_sent_as_it_is(self):
+        assert not is_exchanged("google-login", Secret("ya29.plain"))
+        assert is_exchanged("google-login", Secret(authorized_user()))
+        assert headers_of("google-login", "ya29.plain") == {"Authorization": "Bearer ya29.plain"}

@@ -9,13 +9,13 @@ import anthropic
 import pytest
 
 from tests.scripted import IN, OUT, Call, Family, Turn
-from tests.scripted_families import CHAT, GOOGLE
+from tests.scripted_families import ASSIST, CHAT, GEMINI, GOOGLE
 from tests.scripted_responses import RESPONSES
 from tests.sdk_fixtures import Fronts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FOREIGN = [CHAT, GOOGLE, RESPONSES]
+FOREIGN = [ASSIST, CHAT, GOOGLE, RESPONSES]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS: Any = [{"name": "weather", "description": "Tells the weather.", "input_schema": SCHEMA}]
 OSLO, ROME = Call("call_oslo", "weather", {"city": "Oslo"}), Call("call_rome", "weather", {"city": "Rome"})
@@ -83,7 +83,7 @@ def test_thinking_and_tools_over_turns(
     first = ask()
     kinds = [block.type for block in first.content]
     # Google's proof belongs to the first call, and stands behind it.
-    behind = ["redacted_thinking"] if family is GOOGLE else []
+    behind = ["redacted_thinking"] if family in GEMINI else []
     assert kinds == ["thinking", "text", "tool_use", *behind, "tool_use"]
     assert first.stop_reason == "tool_use" and first.content[0].thinking == "Two cities."
     calls = [block for block in first.content if block.type == "tool_use"]
@@ -107,12 +107,12 @@ def test_thinking_and_tools_over_turns(
     assert "0 degrees" in heard.results[0][1] and "unknown" in heard.results[1][1]
     if family is not CHAT:
         assert heard.signatures == [ASKED.signature]
-    assert heard.signed_calls == ([OSLO.arguments] if family is GOOGLE else [])
+    assert heard.signed_calls == ([OSLO.arguments] if family in GEMINI else [])
     messages += [{"role": "assistant", "content": second.content}, {"role": "user", "content": "Ta"}]
     assert [block.text for block in ask().content] == ["Bye"]
     third = upstream.asks[2].heard
     assert (third.users[-1], third.said, len(third.results)) == ("Ta", ["I look.", TOLD.text], 2)
-    if family is not GOOGLE:  # which proves calls, and forgets its thoughts
+    if family not in GEMINI:  # which proves calls, and forgets its thoughts
         assert heard.thoughts == third.thoughts == ["Two cities."]
     if family is not CHAT:
         assert third.signatures == [ASKED.signature]

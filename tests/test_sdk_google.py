@@ -9,13 +9,13 @@ from google import genai
 from google.genai import errors, types
 
 from tests.scripted import IN, OUT, Call, Family, Turn
-from tests.scripted_families import ANTHROPIC, CHAT
+from tests.scripted_families import ANTHROPIC, ASSIST, CHAT
 from tests.scripted_responses import RESPONSES
 from tests.sdk_fixtures import Fronts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FOREIGN = [ANTHROPIC, CHAT, RESPONSES]
+FOREIGN = [ANTHROPIC, ASSIST, CHAT, RESPONSES]
 OSLO, ROME = Call("call_oslo", "weather", {"city": "Oslo"}), Call("call_rome", "weather", {"city": "Rome"})
 ASKED = Turn("I look.", "Two cities.", "c2lnbmVkLWJ5LW1l", (OSLO, ROME))
 TOLD = Turn("Oslo is cold, Rome is not.")

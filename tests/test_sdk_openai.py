@@ -11,14 +11,14 @@ import pytest
 from pydantic import BaseModel
 
 from tests.scripted import IN, OUT, Call, Family, Scripted, Turn
-from tests.scripted_families import ANTHROPIC, CHAT, GOOGLE
+from tests.scripted_families import ANTHROPIC, ASSIST, CHAT, GEMINI, GOOGLE
 from tests.scripted_responses import RESPONSES
 from tests.sdk_fixtures import Fronts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FOREIGN_TO_CHAT = [ANTHROPIC, GOOGLE, RESPONSES]
-FOREIGN_TO_RESPONSES = [ANTHROPIC, GOOGLE, CHAT]
+FOREIGN_TO_CHAT = [ANTHROPIC, ASSIST, GOOGLE, RESPONSES]
+FOREIGN_TO_RESPONSES = [ANTHROPIC, ASSIST, GOOGLE, CHAT]
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 FUNCTION = {"name": "weather", "description": "Tells the weather.", "parameters": SCHEMA}
 TOOLS: Any = [{"type": "function", "function": FUNCTION}]
@@ -114,7 +114,7 @@ def test_chat_tools(fronts: Fronts, client: openai.OpenAI, family: Family, strea
     assert ["0 degrees" in heard.results[0][1], "1 degrees" in heard.results[1][1]] == [True, True]
     assert heard.said == ["I look."]
     assert ASKED.signature in signature_in(upstream), "the proof of the thought went back to who made it"
-    assert heard.signed_calls == ([OSLO.arguments] if family is GOOGLE else [])
+    assert heard.signed_calls == ([OSLO.arguments] if family in GEMINI else [])
     messages += [second.message.model_dump(exclude_none=True, exclude={"parsed"}), {"role": "user", "content": "Ta"}]
     assert ask().message.content == "Bye"
     assert upstream.asks[2].heard.said == ["I look.", TOLD.text] and len(upstream.asks[2].heard.results) == 2
@@ -187,7 +187,7 @@ def test_responses_reason_and_call_tools(fronts: Fronts, client: openai.OpenAI, 
     assert [given for given, _ in heard.results] == [OSLO.id, ROME.id]
     if family is not CHAT:
         assert ASKED.signature in signature_in(upstream)
-    if family is not GOOGLE:  # which proves calls, and forgets its thoughts
+    if family not in GEMINI:  # which proves calls, and forgets its thoughts
         assert heard.thoughts == ["Two cities."]
 
 

@@ -27,7 +27,7 @@ from routing.models import PublicModel, Route
 from routing.snapshot import Snapshot
 from routing.standing import Standing, with_standing, working_routes
 from routing.store import store
-from tests.faults.upstream import completion
+from tests.vendor_replies import reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,6 +37,8 @@ ONLY_RICH = frozenset({RICH})
 ALL = frozenset({DEMO, RICH})
 #: A family that nothing speaks.
 FLEET = "worker-fleet"
+#: A family whose requests hold a variable of the account.
+ASSIST = {"family": "google-cloud-code-assist"}
 OWN = "https://{region}.own.example/v1"
 
 
@@ -104,6 +106,10 @@ CASES = {
     "plain-http": Case(NOBODY, account={"base_url": "http://up.example/v1"}),
     "loopback": Case(NOBODY, account={"base_url": "https://127.0.0.1/v1"}),
     "loopback-allowed": Case(ALL, account={"base_url": "http://127.0.0.1:9/v1", "private_network": True}),
+    "body-variable-missing": Case(NOBODY, provider=ASSIST),
+    "body-variable-of-the-account": Case(ALL, provider=ASSIST, account={"variables": {"project": "p"}}),
+    "body-variable-of-the-set": Case(ONLY_RICH, (Set(RICH, variables={"project": "p"}), Set()), provider=ASSIST),
+    "body-variable-blank": Case(NOBODY, provider=ASSIST, account={"variables": {"project": " "}}),
     # families
     "not-served": Case(NOBODY, provider={"family": FLEET}),
     "not-served-by-the-account": Case(NOBODY, account={"family": FLEET}),
@@ -129,7 +135,7 @@ def sent() -> Iterator[None]:
         refused = check_url(str(request.url), request.extensions["jackfield"].private_network)
         if refused:
             raise httpx.ConnectError(refused)
-        return httpx.Response(200, headers={"content-type": "application/json"}, content=completion())
+        return reply(request)
 
     transport.install(httpx.MockTransport(answer))
     yield
@@ -197,9 +203,8 @@ def test_all_who_are_asked_agree_with_a_request(plane: Any, sent: None) -> None:
 
 
 def _serves(plane: Any, token: str, model: str) -> bool:
-    answer = plane.client.post(
-        "/v1/chat/completions", json={"model": model, "messages": []}, headers={"authorization": f"Bearer {token}"}
-    )
+    asked = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    answer = plane.client.post("/v1/chat/completions", json=asked, headers={"authorization": f"Bearer {token}"})
     return bool(answer.status_code == 200)
 
 

@@ -59,6 +59,7 @@ WHOLE: dict[str, bytes] = {
     "responses": json.dumps(_RESPONSE).encode(),
     "messages": json.dumps(_MESSAGE).encode(),
     "google": json.dumps(_GOOGLE).encode(),
+    "assist": json.dumps({"response": _GOOGLE, "traceId": "t1"}).encode(),
     "cohere": json.dumps(
         {
             "id": "c1",
@@ -119,6 +120,7 @@ STREAMED: dict[str, bytes] = {
         {"type": "message_stop"},
     ),
     "google": b"data: " + WHOLE["google"] + b"\r\n\r\n",
+    "assist": b"data: " + WHOLE["assist"] + b"\r\n\r\n",
     "cohere": _typed(
         {"type": "message-start", "id": "c1", "delta": {"message": {"role": "assistant"}}},
         {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
@@ -142,6 +144,8 @@ _ENDINGS = (
     ("/responses", "responses"),
     ("/messages", "messages"),
     ("awPredict", "messages"),
+    ("/v1internal:generateContent", "assist"),
+    ("/v1internal:streamGenerateContent", "assist"),
     ("enerateContent", "google"),
     ("/chat", "cohere"),
     ("/converse", "converse"),

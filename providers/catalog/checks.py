@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from providers.catalog.forms import Catalog
+from providers.credentials import SCHEMES
 from providers.families import FAMILIES
 
-CREDENTIALS: Final = frozenset(
-    {"bearer", "header", "query", "none", "sigv4", "oauth2-client", "google-adc", "device-code", "copilot"}
-)
 SERVICES: Final = frozenset({"text", "image", "video", "audio", "embedding"})
 
 
@@ -38,7 +36,7 @@ def _doubles(what: str, names: Iterable[str]) -> Iterator[str]:
 def _of_providers(catalog: Catalog) -> Iterator[str]:
     ids = {provider.id: provider for provider in catalog.providers}
     for provider in catalog.providers:
-        if provider.credential not in CREDENTIALS:
+        if provider.credential not in SCHEMES:
             yield f"provider '{provider.id}' has the unknown credential scheme '{provider.credential}'"
         for family in (provider.family, *provider.families):
             if family not in FAMILIES:

@@ -15,6 +15,7 @@ from providers.credentials import (
     copilot,
     device_code,
     google_adc,
+    google_login,
     header_key,
     none,
     oauth2_client,
@@ -37,11 +38,18 @@ SCHEMES: Final[dict[str, Signer | None]] = {
     "sigv4": sigv4.sign,
     "oauth2-client": oauth2_client.sign,
     "google-adc": google_adc.sign,
+    "google-login": google_login.sign,
     "device-code": device_code.sign,
     "copilot": copilot.sign,
 }
 #: Schemes whose stored secret may be exchanged; of those that always are, True.
-EXCHANGED: Final = {"google-adc": False, "oauth2-client": True, "copilot": True, "device-code": True}
+EXCHANGED: Final = {
+    "google-adc": False,
+    "google-login": False,
+    "oauth2-client": True,
+    "copilot": True,
+    "device-code": True,
+}
 
 
 def is_exchanged(scheme: str, secret: Secret) -> bool:

@@ -21,10 +21,9 @@ from providers.credentials.request import (
     Unsigned,
     document,
     fits,
-    life,
+    granted,
     part,
 )
-from providers.dialects.values import object_in
 from providers.secrets import Secret
 
 #: The account variable of the resource group, its header, and the group that every SAP tenant has.
@@ -57,13 +56,7 @@ def ask(plain: str) -> Exchange:
 
 def read(body: bytes, now: float) -> Grant:
     """The token in a 200's body. Raises CannotMint."""
-    answer = object_in(body)
-    if answer is None:
-        raise CannotMint("the token endpoint's answer is not a JSON object")
-    token = part(answer, "access_token")
-    if not fits(token):
-        raise CannotMint("the token endpoint's answer holds no access_token")
-    return Grant(Secret(token), now + life(answer.get("expires_in")))
+    return granted(body, now)
 
 
 def secrets_of(plain: str) -> tuple[Secret, ...]:

@@ -69,6 +69,17 @@ class Grant(msgspec.Struct, frozen=True):
     renewed: Secret | None = None
 
 
+def granted(body: bytes, now: float) -> Grant:
+    """The access token in a 200's body (RFC 6749 5.1). Raises CannotMint."""
+    answer = object_in(body)
+    if answer is None:
+        raise CannotMint("the token endpoint's answer is not a JSON object")
+    token = part(answer, "access_token")
+    if not fits(token):
+        raise CannotMint("the token endpoint's answer holds no access_token")
+    return Grant(Secret(token), now + life(answer.get("expires_in")))
+
+
 #: Seconds that an access token is taken to live where its issuer does not say: shorter than any that is known.
 LIFE_UNSAID: Final = 600.0
 #: Longest life that is believed.

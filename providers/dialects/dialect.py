@@ -108,6 +108,22 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     accept: str = "text/event-stream"
     #: (a whole answer) -> where to ask for it again, None where it is final. Only of those that answer by and by.
     again: Callable[[bytes], Later | None] | None = None
+    #: The dialect that this one is an envelope of: what only its clients know is said to such an upstream too.
+    inside: str = ""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands around another dialect's requests and answers. `providers.dialects.envelope` puts the two together.
+
+    `inside` is the name of that dialect, `family` the kind of host that its requests are written for.
+    """
+
+    inside: str
+    family: str
+    write: Callable[[Written], Written]
+    #: (a whole answer, or the data of an event) -> what is in it, or None where nothing is. What is no envelope comes
+    #: back as it is, errors among it: the dialect inside knows what to make of them.
+    read: Callable[[bytes], bytes | None]
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,8 +149,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """`name` is that of its package. Without `client` only upstreams speak it, without `upstream` only clients."""
+    """`name` is that of its package. Without `client` only upstreams speak it, without `upstream` only clients.
+
+    One that is another in an envelope has `envelope` in place of `upstream`.
+    """
 
     name: str
     upstream: Upstream | None = None
+    envelope: Envelope | None = None
     client: Client | None = None

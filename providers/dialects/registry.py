@@ -8,7 +8,9 @@ from providers.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from providers.dialects.bedrock_converse.dialect import BEDROCK_CONVERSE
 from providers.dialects.cohere_chat.dialect import COHERE_CHAT
 from providers.dialects.dialect import Client, Dialect, Upstream
+from providers.dialects.envelope import enveloped
 from providers.dialects.gitlab_duo.dialect import GITLAB_DUO
+from providers.dialects.google_code_assist.dialect import GOOGLE_CODE_ASSIST
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
 from providers.dialects.ollama_native.dialect import OLLAMA_NATIVE
 from providers.dialects.openai_chat.completions import NAME as LEGACY
@@ -22,6 +24,7 @@ _DIALECTS = (
     OPENAI_RESPONSES,
     ANTHROPIC_MESSAGES,
     GOOGLE_GENERATE,
+    GOOGLE_CODE_ASSIST,
     BEDROCK_CONVERSE,
     COHERE_CHAT,
     OLLAMA_NATIVE,
@@ -30,10 +33,17 @@ _DIALECTS = (
 )
 
 DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in _DIALECTS}
-#: Those that clients speak, and those that upstreams do.
+#: Those that clients speak.
 CLIENTS: Final[dict[str, Client]] = {
     name: dialect.client for name, dialect in DIALECTS.items() if dialect.client is not None
 } | {LEGACY: OPENAI_COMPLETIONS_LEGACY}  # a second way in to the chat of OpenAI's package
-UPSTREAMS: Final[dict[str, Upstream]] = {
-    name: dialect.upstream for name, dialect in DIALECTS.items() if dialect.upstream is not None
-}
+
+
+def _upstreams() -> dict[str, Upstream]:
+    spoken = {name: dialect.upstream for name, dialect in DIALECTS.items() if dialect.upstream is not None}
+    wrapped = {name: dialect.envelope for name, dialect in DIALECTS.items() if dialect.envelope is not None}
+    return spoken | {name: enveloped(spoken[envelope.inside], envelope) for name, envelope in wrapped.items()}
+
+
+#: Those that upstreams speak.
+UPSTREAMS: Final = _upstreams()

@@ -71,9 +71,16 @@ class Turns:
             last = {"role": role, "parts": parts}
             self.contents.append(last)
         self._last = message.role
-        calls = [part for part in last["parts"] if "functionCall" in part]
-        if self._model.is_recent and role == "model" and calls:
-            calls[0].setdefault("thoughtSignature", _NO_PROOF)
+        if self._model.is_recent and role == "model" and not self._began_before():
+            calls = [part for part in last["parts"] if "functionCall" in part]
+            for first in calls[:1]:
+                first.setdefault("thoughtSignature", _NO_PROOF)
+
+    def _began_before(self) -> bool:
+        """Whether the calls of this turn began in the content before the last: Google's SDK keeps each event of a
+        stream as a content of its own, and the proof is on the first call alone."""
+        before = self.contents[-2] if len(self.contents) > 1 else {}
+        return before.get("role") == "model" and any("functionCall" in part for part in before["parts"])
 
     def _is_joined(self, message: Message) -> bool:
         """Whether it goes on in the content before it, as the calls and the results of one turn must."""
