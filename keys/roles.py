@@ -80,9 +80,10 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 }
 
 #: Fields that may be written by who may change such rows but not make them. All other fields decide an origin, a
-#: credential or a charge to it, and are for those who may add rows.
+#: credential or a charge to it, and are for those who may add rows. So is a provider's switch: some ship switched off
+#: until who answers for the keys has agreed (M-21). An account's switch is the operator's.
 NARROW: Final[dict[str, frozenset[str]]] = {
-    "providers.provider": frozenset({"enabled", "streaming"}),
+    "providers.provider": frozenset({"streaming"}),
     "providers.account": frozenset({"enabled", "timeouts"}),
 }
 

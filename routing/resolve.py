@@ -7,7 +7,7 @@ first slash; the prefix table, longest first; else a refusal with up to three su
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -193,8 +193,20 @@ def _of_model(snapshot: Snapshot, model: ModelEntry, dialect: str) -> _Target:
             raise Unresolved("model_not_found", f"The model '{model.name}' is switched off.")
         found = snapshot.memo[key] = _routes(snapshot, model, dialect)
     if not found.candidates:
-        raise Unresolved("no_candidate", f"Nothing serves the model '{model.name}' now.", (), found.dropped)
+        why = " ".join((f"Nothing serves the model '{model.name}' now.", *_switches(found.dropped)))
+        raise Unresolved("no_candidate", why, (), found.dropped)
     return found
+
+
+def _switches(dropped: Sequence[Dropped]) -> Iterator[str]:
+    """A sentence for each provider whose switch dropped a route: it takes another person than an account's (M-21)."""
+    places = [one.candidate for one in dropped if one.candidate is not None]
+    off = (place.provider for place in places if place.account.enabled and not place.provider.enabled)
+    yield from map(_off, dict.fromkeys(provider.slug for provider in off if not provider.deferred_to))
+
+
+def _off(slug: str) -> str:
+    return f"Provider '{slug}' is switched off; a security admin can switch it on in the admin."
 
 
 def _routes(snapshot: Snapshot, model: ModelEntry, dialect: str) -> _Target:
@@ -272,8 +284,8 @@ def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, dialect:
         else:
             dropped.append(_drop(candidate, why))
     if not candidates:
-        off = f"Provider '{provider.slug}' is switched off; a security admin can switch it on in the admin."
-        why = off if not provider.enabled else f"No account serves the provider '{provider.slug}' now."
+        nobody = f"No account serves the provider '{provider.slug}' now."
+        why = nobody if provider.enabled else _off(provider.slug)
         raise Unresolved("no_candidate", why, (), dropped)
     return _Target(identity, tuple(candidates), tuple(dropped), False)
 

@@ -75,6 +75,16 @@ def test_m21_a_provider_that_is_switched_off_says_so_and_who_can_switch_it_on(ac
     )
 
 
+def test_m21_a_model_whose_provider_is_switched_off_says_so_too():
+    made = Panel().provider("on").account("on").provider("shut", enabled=False).account("shut")
+    made.provider("closed", enabled=False).account("closed", enabled=False)
+    made.model("m", ("shut", "a"), ("shut", "b"), ("closed", "c"), ("on", "d", {"enabled": False}))
+    assert refusal(made.freeze(), "m").message == (
+        "Nothing serves the model 'm' now. "
+        "Provider 'shut' is switched off; a security admin can switch it on in the admin."
+    )
+
+
 def test_r47_a_deferred_provider_names_the_nearest_alternative():
     error = refusal(panel().freeze(), "v0/v0-1.5-md")
     assert error.code == "provider_deferred"

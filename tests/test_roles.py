@@ -63,7 +63,7 @@ FORM = {
     "routing.prefixrule": {"prefix", "provider_id", "strip", "enabled"},
     "auth.user": {"username", "first_name", "last_name", "email", "is_active", "is_staff"},
 }
-NARROWED = {"providers.provider": {"enabled", "streaming"}, "providers.account": {"enabled", "timeouts"}}
+NARROWED = {"providers.provider": {"streaming"}, "providers.account": {"enabled", "timeouts"}}
 
 
 @pytest.fixture
