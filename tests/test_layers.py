@@ -146,6 +146,16 @@ def test_nothing_imports_a_leaf() -> None:
             assert own or not (target in MODULES and is_leaf(target)), f"{path}:{line} imports {target}. {WHY_LEAVES}"
 
 
+def test_a_dialect_knows_no_other() -> None:
+    """N codecs, never N x M pairs: what two share is the hub's, and the registry alone knows them all."""
+    packages = {name for name in MODULES if MODULES[name].name == "__init__.py" and name.startswith(f"{LAYERS[0]}.")}
+    for module, path in MODULES.items():
+        own = next((name for name in packages if module == name or module.startswith(f"{name}.")), None)
+        for line, target in imports(path) if own else ():
+            other = next((name for name in packages if target == name or target.startswith(f"{name}.")), own)
+            assert other == own, f"{path}:{line} imports {target}. {WHY_LAYERS}"
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if is_pure(name)])
 def test_pure_modules_stay_pure(module: str) -> None:
     for line, target in imports(MODULES[module]):
