@@ -90,6 +90,7 @@ async def count(trip: Trip, asked: Counting) -> HttpResponseBase:
     except ApiError as error:
         if not _cannot_count(error):
             raise
+    asked.refuse_untold()
     body = asked.say(estimate(asked.request))
     answer = Answer(body, [JSON, *trip.headers(), (b"x-jackfield-estimated", b"1")])
     trip.close(Outcome.OK, 200)

@@ -24,6 +24,7 @@ from providers.dialects.jsonio import BadBody, Fields, quote, read_object
 from providers.dialects.registry import CLIENTS, UPSTREAMS
 from providers.dialects.signatures import travels
 from providers.dialects.streams import Translation, gathered, retold
+from providers.dialects.untold import refuse_untold
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
 from providers.hosts import body_members, call_url
@@ -210,6 +211,8 @@ class Asked:
         """
         request = meant(self.request, candidate.quirks)
         family = FAMILIES[candidate.family]
+        if not family.speaks(self.dialect):
+            self.refuse_untold()
         if family.speaks(self.dialect) and not family.inline_own:
             return request  # it says what that API takes
         needed = wanted(request, family.inline, model, candidate.quirks)
@@ -218,6 +221,13 @@ class Asked:
         if self.files is None:
             self.files = Files(_SHOWN.get(self.dialect, "messages"))
         return with_files(request, self.files.of(needed))
+
+    def refuse_untold(self) -> None:
+        """Refuse what no upstream of another dialect can be told. Raises ApiError."""
+        try:
+            refuse_untold(self.request)
+        except Misfit as problem:
+            raise refused(problem) from None
 
     @property
     def request(self) -> canon.Request:
