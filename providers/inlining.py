@@ -33,13 +33,17 @@ class File(msgspec.Struct, frozen=True):
 
 def wanted(request: Request, inline: Inline, model: str, quirks: Mapping[str, Any]) -> tuple[Media, ...]:
     """What of the request this API must be given as bytes, in its order."""
-    return tuple(
-        one
-        for message in request.messages
-        for part in message.parts
-        for one in (part.parts if isinstance(part, ToolResult) else (part,))
-        if isinstance(one, Media) and one.url and _is_wanted(one, inline, model, quirks)
-    )
+    if not inline.kinds and "inline" not in quirks:
+        return ()
+    given: list[Media] = []
+    for message in request.messages:  # of every request that is translated: plain loops, and mostly past texts
+        for part in message.parts:
+            kind = type(part)
+            if kind is Media:
+                given.append(part)  # type: ignore[arg-type]  # told by its type
+            elif kind is ToolResult:
+                given += [one for one in part.parts if type(one) is Media]  # type: ignore[union-attr]  # the same
+    return tuple(media for media in given if media.url and _is_wanted(media, inline, model, quirks))
 
 
 def with_files(request: Request, files: Mapping[str, File]) -> Request:

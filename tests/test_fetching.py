@@ -143,3 +143,23 @@ def test_redirects_are_followed(place: Place) -> None:
     place.server.put("/next", b"", status=307, location="/end")
     assert place.chat(place.server.put("/start", b"", status=302, location=f"{HOST}/next")).status_code == 200
     assert [path.partition("?")[0] for path, _ in place.server.fetched] == ["/start", "/next", "/end"]
+
+
+def test_every_client_may_give_a_url(place: Place) -> None:
+    """OpenAI's Responses and Google's clients too, whose words for a file do not always say what it is."""
+    place.model("bedrock-converse", upstream="anthropic.claude-sonnet-4-5-20250929-v1:0")
+    paper, picture = place.server.put("/paper", PDF, "application/pdf"), place.server.put("/picture", PNG, "")
+    shown = [{"type": "input_file", "file_url": paper}, {"type": "input_image", "image_url": picture}]
+    body = {"model": "m", "input": [{"role": "user", "content": [{"type": "input_text", "text": "Read."}, *shown]}]}
+    answer = place.http.post("/v1/responses", json=body)
+    assert answer.status_code == 200, answer.text
+    assert found(place.told, in_base64(PDF)) and found(place.told, in_base64(PNG))
+    parts = [{"text": "Read."}, *({"fileData": {"fileUri": url}} for url in (paper, picture))]
+    google = {"contents": [{"role": "user", "parts": parts}]}
+    answer = place.http.post("/v1beta/models/m:generateContent", json=google)
+    assert answer.status_code == 200, answer.text
+    assert found(place.told, in_base64(PDF)) and found(place.told, IMAGES["bedrock-converse"])
+    gone = place.server.put("/paper", b"", status=410)
+    body["input"][0]["content"][1]["file_url"] = gone  # type: ignore[index]  # of the body above
+    refused = place.http.post("/v1/responses", json=body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input")
