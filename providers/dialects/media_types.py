@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Final
 
 #: MIME type by the ending of a name.
@@ -30,6 +32,8 @@ _ENDINGS: Final = {
     "json": "application/json",
 }
 PDF: Final = "application/pdf"
+#: What stands at the very beginning of those whose sign comes later.
+_BEFORE: Final = {"image/webp": b"RIFF", "image/bmp": b"BM"}
 #: (where, bytes that stand there, type). The brands of ISO media files follow their `ftyp` (ISO/IEC 23008-12, 10.2).
 _BEGINNINGS: Final = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -37,7 +41,7 @@ _BEGINNINGS: Final = (
     (0, b"GIF87a", "image/gif"),
     (0, b"GIF89a", "image/gif"),
     (8, b"WEBP", "image/webp"),
-    (0, b"BM", "image/bmp"),
+    (6, b"\x00\x00\x00\x00", "image/bmp"),
     (0, b"II*\x00", "image/tiff"),
     (0, b"MM\x00*", "image/tiff"),
     (4, b"ftypheic", "image/heic"),
@@ -51,12 +55,21 @@ _BEGINNINGS: Final = (
 def type_by_ending(url: str) -> str:
     """The type that a URL's ending tells, or none."""
     path = url.partition("?")[0].partition("#")[0]
-    return _ENDINGS.get(path.rpartition("/")[2].rpartition(".")[2].lower(), "")
+    _, dot, ending = path.rpartition("/")[2].rpartition(".")
+    return _ENDINGS.get(ending.lower(), "") if dot else ""
 
 
 def type_by_content(data: bytes) -> str:
     """The type of an image or a PDF, which its first bytes tell; empty for anything else."""
     for at, begins, media_type in _BEGINNINGS:
-        if data.startswith(begins, at) and (at != 8 or data.startswith(b"RIFF")):
+        if data.startswith(begins, at) and data.startswith(_BEFORE.get(media_type, b"")):
             return media_type
     return ""
+
+
+def type_of_base64(data: str) -> str:
+    """The same of base64, whose beginning is enough."""
+    try:
+        return type_by_content(base64.b64decode(data[:24] + "=="))
+    except (binascii.Error, ValueError):
+        return ""

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 from providers.dialects.anthropic_messages.saying import mark
 from providers.dialects.canon import Media, Misfit
+from providers.dialects.media_types import PDF, type_of_base64
 
 _IMAGES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
-#: How their base64 begins.
-_BEGIN: Final = {"/9j/": "image/jpeg", "iVBOR": "image/png", "R0lG": "image/gif", "UklGR": "image/webp"}
-_PDF: Final = "application/pdf"
 _TEXTUAL: Final = ("application/json", "application/xml", "application/x-yaml", "application/yaml")
 
 
@@ -34,6 +32,8 @@ def _source(media: Media, own: bool) -> dict[str, Any]:
         return dict(media.extras["source"])
     if media.data:
         return _image(media) if media.kind == "image" else _document(media)
+    if media.url.startswith("data:"):
+        raise _unsupported("A data URL must hold base64: data:<type>;base64,<data>.")
     if media.url:
         return {"type": "url", "url": media.url}
     if media.file_id:
@@ -46,19 +46,17 @@ def _source(media: Media, own: bool) -> dict[str, Any]:
 
 
 def _image(media: Media) -> dict[str, Any]:
-    kind = media.media_type.lower()
+    # The API compares the type with the data, which clients of others seldom have to get right.
+    kind = type_of_base64(media.data) or media.media_type.lower().replace("image/jpg", "image/jpeg")
     if kind not in _IMAGES:
-        kind = "image/jpeg" if kind == "image/jpg" else ""
-        kind = next((name for begin, name in _BEGIN.items() if media.data.startswith(begin)), kind)
-    if not kind:
         raise _unsupported("The model takes images as JPEG, PNG, GIF or WebP only.")
     return {"type": "base64", "media_type": kind, "data": media.data}
 
 
 def _document(media: Media) -> dict[str, Any]:
     kind = media.media_type.lower().partition(";")[0].strip()
-    if kind == _PDF or (not kind and media.data.startswith("JVBER")):
-        return {"type": "base64", "media_type": _PDF, "data": media.data}
+    if kind == PDF or (not kind and type_of_base64(media.data) == PDF):
+        return {"type": "base64", "media_type": PDF, "data": media.data}
     if kind.startswith("text/") or kind in _TEXTUAL:
         return {"type": "text", "media_type": "text/plain", "data": _decoded(media.data)}
     raise _unsupported("The model takes documents as PDF or plain text only.")

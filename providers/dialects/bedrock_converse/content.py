@@ -22,6 +22,7 @@ from providers.dialects.canon import (
     ToolCall,
     ToolResult,
 )
+from providers.dialects.media_types import type_of_base64
 from providers.dialects.values import UNREADABLE, object_in
 
 NAME: Final = "bedrock_converse"
@@ -75,14 +76,6 @@ _FORMATS: Final[dict[str, dict[str, str]]] = {
 MEDIA_TYPES: Final = {
     kind: {word: media_type for media_type, word in reversed(words.items())} for kind, words in _FORMATS.items()
 }
-#: How base64 of a known format begins.
-_BEGINS: Final = (
-    ("iVBORw0KGgo", "png"),
-    ("/9j/", "jpeg"),
-    ("R0lGOD", "gif"),
-    ("UklGR", "webp"),
-    ("JVBERi0", "pdf"),
-)
 
 
 class Room(msgspec.Struct):
@@ -245,16 +238,14 @@ def _source(part: Media, model: Model) -> dict[str, Any]:
 
 
 def _format(part: Media) -> str:
-    """Converse's word for the format, by the type, the name, or how the data begin."""
+    """Converse's word for the format, by how the data begin, the type, or the name."""
     known = _FORMATS[part.kind]
     media_type = part.media_type.partition(";")[0].strip().lower()
-    found = known.get(media_type)
+    found = known.get(type_of_base64(part.data)) or known.get(media_type)
     if found is None:
         extension = (part.name or part.url).rpartition(".")[2].lower()
         extension = {"jpg": "jpeg", "3gp": "three_gp", "htm": "html"}.get(extension, extension)
         found = extension if extension in known.values() else None
-    if found is None:
-        found = next((word for start, word in _BEGINS if part.data.startswith(start) and word in known.values()), None)
     if found is None and part.kind == "document" and (media_type.startswith("text/") or (part.text and not media_type)):
         found = "txt"
     if found is None:

@@ -25,6 +25,7 @@ from providers.dialects.canon import (
     ToolCall,
     ToolResult,
 )
+from providers.dialects.media_types import type_of_base64
 
 NAME: Final = "cohere_chat"
 #: Models that do not think; those that come after them do.
@@ -122,7 +123,7 @@ def image(part: Media) -> Block:
     if part.url.startswith(("http://", "https://", "data:")):
         url = part.url
     elif part.data:
-        url = f"data:{part.media_type or _image_type(part.data)};base64,{part.data}"
+        url = f"data:{part.media_type or type_of_base64(part.data) or 'image/png'};base64,{part.data}"
     else:
         raise Misfit(
             "This upstream takes no image by the id of a file: send its address, or its data in base64.",
@@ -133,11 +134,6 @@ def image(part: Media) -> Block:
     if part.detail:
         found["detail"] = part.detail
     return {"type": "image_url", "image_url": found}
-
-
-def _image_type(data: str) -> str:
-    begins = {"/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}
-    return next((media_type for start, media_type in begins.items() if data.startswith(start)), "image/png")
 
 
 def _document(part: Media, room: Room) -> Block | None:

@@ -13,7 +13,7 @@ import msgspec
 from providers.dialects.canon import Media, Misfit, Text, Thinking, ToolCall
 from providers.dialects.google_generate.members import below, decoded, encoded, is_base64, standard_base64, text
 from providers.dialects.google_generate.words import NAME
-from providers.dialects.media_types import type_by_ending
+from providers.dialects.media_types import type_by_ending, type_of_base64
 from providers.dialects.signatures import framed, unframed
 from providers.dialects.values import object_in
 
@@ -147,7 +147,10 @@ def media_part(media: Media, param: str, native: bool) -> dict[str, Any]:
     """
     made: dict[str, Any]
     if media.data:
-        made = {"inlineData": {"mimeType": media.media_type or _USUAL[media.kind], "data": media.data}}
+        media_type = media.media_type or _USUAL[media.kind]
+        if media.kind == "image" and not native:  # Gemini goes by the type, which others' clients may say only nearly
+            media_type = type_of_base64(media.data) or media_type
+        made = {"inlineData": {"mimeType": media_type, "data": media.data}}
     elif media.url.startswith("data:"):
         made = {"inlineData": _of_data_url(media, param)}
     elif media.url or media.file_id:
