@@ -64,6 +64,14 @@ def test_every_finish_reason_is_known():
     assert read(called).choices[0].stop == "tool"
 
 
+def test_a_call_ends_as_one_also_where_an_emulator_has_a_word_of_its_own_for_it():
+    answer = read(candidate({"text": "I look."}, {"functionCall": {"name": "f"}}, reason="FUNCTION_CALL"))
+    assert answer.choices[0].stop == "tool"
+    written = json.loads(GOOGLE_GENERATE.client.write_answer(answer, "m", ASKED))
+    assert written["candidates"][0]["finishReason"] == "STOP"
+    assert read(candidate({"text": "x"}, reason="FUNCTION_CALL")).choices[0].stop == "end"
+
+
 def test_a_refused_prompt_is_a_filtered_answer_and_goes_out_as_it_came():
     body = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 3}}
     answer = read(body)

@@ -34,6 +34,8 @@ STOPS: Final[dict[str, Stop]] = {
     "MISSING_THOUGHT_SIGNATURE": "error",
     "MALFORMED_RESPONSE": "error",
 }
+#: No word of Google's, whose answers with calls end with STOP: aimock 1.43 ends them so, as OpenAI's chat does.
+CALLED: Final = "FUNCTION_CALL"
 #: Said of a candidate that goes on, by hosts that print the defaults of their enums.
 UNSPECIFIED: Final = "FINISH_REASON_UNSPECIFIED"
 #: The same for answers of other dialects. A refusal has no word of its own here.
@@ -52,7 +54,7 @@ REASONS: Final[dict[Stop, str]] = {
 
 def stop_of(word: str, called: bool) -> Stop:
     """What a finish reason means; a word that is not known yet is no natural end. `called`: it holds function calls."""
-    stop = STOPS.get(word, "error")
+    stop = "end" if word == CALLED else STOPS.get(word, "error")
     return "tool" if stop == "end" and called else stop
 
 
