@@ -1,56 +1,68 @@
-"""`make smoke`: prints who could do what through the gateway, and what went wrong. `ARGS=agents` does a part of it."""
+"""`make smoke`: prints who could do what through the gateway, and what went wrong. `ARGS=agents` does a part of it.
+
+Ends with 0 if all passed, 1 if not, 2 if it could not be run: an unknown part, no Node.js, no registry.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections import defaultdict
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.smoke import agents, emulators, libraries, packages
+from tests.smoke import agents, emulators, libraries, packages, wires
 from tests.smoke.acting import Actor
-from tests.smoke.front import front
-
-PARTS = ("agents", "emulators", "libraries")
+from tests.smoke.front import entry, front
+from tests.smoke.packages import NEEDS, Missing, say
+from tests.smoke.rows import Row, table, told
 
 
 def main() -> int:
-    wanted = sys.argv[1:] or list(PARTS)
-    if unknown := set(wanted) - set(PARTS):
-        sys.stderr.write(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}\n")
+    wanted = sys.argv[1:] or list(NEEDS)
+    try:
+        if wanted == ["--renew"]:
+            packages.renew()
+            return 0
+        if unknown := set(wanted) - set(NEEDS):
+            raise Missing(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(NEEDS)}, and --renew")
+        packages.install(wanted)
+        say(", ".join(f"{name} {version}" for name, version in packages.versions(wanted).items()))
+        return _tell(wanted)
+    except Missing as missing:
+        sys.stderr.write(f"make smoke: {missing}\n")
         return 2
-    packages.install()
-    print(", ".join(f"{name} {version}" for name, version in packages.versions().items()))
+
+
+def _tell(wanted: list[str]) -> int:
+    started = time.monotonic()
+    rows = _rows(wanted)
+    say(table(rows) + "\n")
+    failures = [row for row in rows if row.wrong]
+    for client, upstream, wrong in failures:
+        say(f"FAILED {client} at {upstream}: {wrong}")
+    say(f"{len(rows) - len(failures)} of {len(rows)} passed in {time.monotonic() - started:.0f} s")
+    return 1 if failures else 0
+
+
+def _rows(wanted: list[str]) -> list[Row]:
     rows = []
     actor = Actor()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        emulators.aimock(Path(folder)) as url,
-        front(Path(folder) / "home", actor) as made,
-    ):
-        made.serve(emulators.document(url))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+        url = stack.enter_context(emulators.aimock(folder)) if "emulators" in wanted else ""
+        made = stack.enter_context(front(folder / "home", actor))
+        cohere = stack.enter_context(wires.cohere())
+        made.serve(entry("cohere", cohere) + (emulators.document(url) if url else ""))
         if "agents" in wanted:
-            rows += list(agents.check(made, actor))
+            rows += told(agents.check(made, actor))
         if "emulators" in wanted:
-            rows += list(emulators.check(made))
+            rows += told(emulators.check(made))
         if "libraries" in wanted:
-            rows += list(libraries.check(made))
-    return _show(rows)
-
-
-def _show(rows: list[tuple[str, str, str]]) -> int:
-    table: dict[str, dict[str, bool]] = defaultdict(dict)
-    for client, upstream, wrong in rows:
-        table[client][upstream] = not wrong
-    width = max(map(len, table))
-    for client, cells in table.items():
-        passed = [name for name, fine in cells.items() if fine]
-        print(f"{client:{width}}  {len(passed)}/{len(cells)}  {', '.join(passed)}")
-    failures = [(client, upstream, wrong) for client, upstream, wrong in rows if wrong]
-    for client, upstream, wrong in failures:
-        print(f"FAILED {client} at {upstream}: {wrong}")
-    print(f"{len(rows) - len(failures)} of {len(rows)} passed")
-    return 1 if failures else 0
+            rows += told(libraries.check(made))
+        if "wires" in wanted:
+            rows += told(wires.check(made, cohere))
+    return rows
 
 
 if __name__ == "__main__":

@@ -29,28 +29,33 @@ class Front:
 
     def serve(self, more: str = "") -> None:
         """Start it, with what the document holds beside the scripted upstreams."""
-        self.place.apply("".join(_entry(name, each) for name, each in self.upstreams.items()) + more)
+        self.place.apply("".join(entry(name, each) for name, each in self.upstreams.items()) + more)
         self.url = self.place.serve().url
         self.token = self.place.token()
 
     def run(
         self, command: Sequence[str | Path], folder: Path, env: Mapping[str, str], seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Run a client with nothing of the caller's environment but the path."""
+        """Run a client with nothing of the caller's environment but the path. One that hangs ends with -9."""
         own = {"PATH": os.environ["PATH"], "HOME": str(folder), "NO_PROXY": "127.0.0.1,localhost"}
-        return subprocess.run(
-            [str(word) for word in command],
-            cwd=folder,
-            env={**own, **env},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        try:
+            return subprocess.run(
+                [str(word) for word in command],
+                cwd=folder,
+                env={**own, **env},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            said = b"".join(each for each in (late.stdout, late.stderr) if isinstance(each, bytes))
+            return subprocess.CompletedProcess(command, -9, said.decode(errors="replace"), f"not done in {seconds:g} s")
 
 
-def _entry(name: str, upstream: Scripted) -> str:
+def entry(name: str, upstream: Scripted) -> str:
+    """The upstream's part of the configuration document, with a public model of that name."""
     family = upstream.family
     return f"""
 [[provider]]

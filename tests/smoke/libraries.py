@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.smoke.acting import WEATHER
 from tests.smoke.front import FAMILIES, Front
 from tests.smoke.packages import NODE, python
+from tests.smoke.rows import Row
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 #: library -> its program; each prints a line `ok <what>` or `no <what>: <why>` per check
@@ -19,7 +20,6 @@ LIBRARIES = {
     "litellm": "with_litellm.py",
     "vercel ai": "with_ai.mjs",
 }
-Row = tuple[str, str, str]
 
 
 def check(front: Front) -> Iterator[Row]:
@@ -40,6 +40,6 @@ def _one(front: Front, library: str, program: str, model: str) -> Iterator[Row]:
     lines = [line for line in done.stdout.splitlines() if line.startswith(("ok ", "no "))]
     for line in lines:
         what, _, why = line[3:].partition(": ")
-        yield f"{library}: {what}", model, "" if line.startswith("ok ") else why
+        yield Row(f"{library}: {what}", model, "" if line.startswith("ok ") else why)
     if done.returncode or not lines:
-        yield library, model, f"exit {done.returncode}: {(done.stdout + done.stderr)[-600:]}"
+        yield Row(library, model, f"exit {done.returncode}: {(done.stdout + done.stderr)[-600:]}")

@@ -1,43 +1,80 @@
-"""Puts the clients and emulators that others wrote into environments of their own, below .smoke/, once."""
+"""Puts the clients and emulators that others wrote into environments of their own, below .smoke/, once.
+
+What is installed stands in locks/, to the last package. `make smoke ARGS=--renew` writes the locks anew.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 PLACE = Path(__file__).resolve().parent.parent.parent / ".smoke"
+LOCKS = Path(__file__).resolve().parent / "locks"
 NODE = PLACE / "node"
-PYTHON_PACKAGES = (
-    "langchain-openai",
-    "langchain-anthropic",
-    "langchain-google-genai",
-    "pydantic-ai-slim[openai,anthropic,google]",
-)
-#: Apart: it holds its dependencies back, and pip would go through all its releases to fit it with the others. It
-#: imports `mcp` without asking for it.
-LITELLM_PACKAGES = ("litellm", "mcp")
-NODE_PACKAGES = (
-    "@openai/codex",
-    "@anthropic-ai/claude-code",
-    "@copilotkit/aimock",
-    "ai",
-    "@ai-sdk/openai",
-    "@ai-sdk/anthropic",
-    "@ai-sdk/google",
-    "zod",
-)
+#: The oldest that the emulator runs on. The agents' newest releases want a newer one; the locked ones do not.
+NODE_VERSION = (20, 15)
+#: Python environment -> what it is for. LiteLLM lives apart: it holds its dependencies back, and pip would go through
+#: all its releases to fit it with the others. It imports `mcp` without asking for it.
+PYTHON_PACKAGES = {
+    "python": (
+        "langchain-openai",
+        "langchain-anthropic",
+        "langchain-google-genai",
+        "pydantic-ai-slim[openai,anthropic,google]",
+        "cohere",
+    ),
+    "litellm": ("litellm", "mcp"),
+}
+#: part of the check -> its environments
+NEEDS = {"agents": ("node",), "emulators": ("node",), "libraries": ("python", "litellm", "node"), "wires": ("python",)}
+#: An install that takes longer hangs.
+PATIENCE = 1200
 
 
-def install() -> None:
-    """All environments; a stamp says that one is whole."""
+class Missing(Exception):
+    """What the machine lacks, in a sentence for who runs the check."""
+
+
+def install(parts: Iterable[str]) -> None:
+    """The environments that these parts need; a copy of the lock in each says that it is whole."""
     PLACE.mkdir(exist_ok=True)
-    _once("python", PYTHON_PACKAGES, _python)
-    _once("litellm", LITELLM_PACKAGES, _python)
-    _once("node", NODE_PACKAGES, _node)
+    for name in sorted({need for part in parts for need in NEEDS[part]}):
+        lock = LOCKS / ("package-lock.json" if name == "node" else f"{name}.txt")
+        stamp = PLACE / f"{name}.made"
+        if name == "node":
+            _check_node()
+        if stamp.exists() and stamp.read_text() == lock.read_text():
+            continue
+        say(f"installing what {lock.relative_to(PLACE.parent)} locks into .smoke/{name} (once) ...")
+        stamp.unlink(missing_ok=True)
+        if name == "node":
+            _install_node()
+        else:
+            _install_python(name, "-r", str(lock))
+        stamp.write_text(lock.read_text())
+
+
+def renew() -> None:
+    """Write the locks anew: the newest releases that run here."""
+    PLACE.mkdir(exist_ok=True)
+    for name, packages in PYTHON_PACKAGES.items():
+        _install_python(name, *packages)
+        (LOCKS / f"{name}.txt").write_text(_run([python(name), "-m", "pip", "freeze"], PLACE, "list packages"))
+    _check_node()
+    shutil.rmtree(NODE, ignore_errors=True)
+    NODE.mkdir()
+    (NODE / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
+    names = list(_manifest()["dependencies"])
+    # Without the registry's address: it is the reader's to choose.
+    own = ("--save-exact", "--omit-lockfile-registry-resolved")
+    _run(["npm", "install", "--no-audit", "--no-fund", *own, *names], NODE, "install npm packages")
+    for lock in ("package.json", "package-lock.json"):
+        shutil.copyfile(NODE / lock, LOCKS / lock)
 
 
 def python(environment: str) -> Path:
@@ -50,33 +87,63 @@ def program(name: str) -> Path:
     return NODE / "node_modules" / ".bin" / name
 
 
-def versions() -> dict[str, str]:
-    """npm package -> version, as installed."""
+def versions(parts: Iterable[str]) -> dict[str, str]:
+    """package -> version, as locked: those that somebody would name."""
     found = {}
-    for name in NODE_PACKAGES:
-        manifest = json.loads((NODE / "node_modules" / name / "package.json").read_text())
-        found[name] = str(manifest["version"])
+    needed = {need for part in parts for need in NEEDS[part]}
+    for name, packages in PYTHON_PACKAGES.items():
+        if name in needed:
+            pins = dict(line.split("==") for line in (LOCKS / f"{name}.txt").read_text().split())
+            found.update({bare: pins[bare] for bare in (package.partition("[")[0] for package in packages)})
+    if "node" in needed:
+        found.update(_manifest()["dependencies"])
     return found
 
 
-def _once(name: str, packages: tuple[str, ...], make: Callable[[str, tuple[str, ...]], None]) -> None:
-    stamp = PLACE / f"{name}.made"
-    wanted = "\n".join(packages)
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    sys.stdout.write(f"installing {', '.join(packages)} into {PLACE / name} (once) ...\n")
-    make(name, packages)
-    stamp.write_text(wanted)
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
-def _python(name: str, packages: tuple[str, ...]) -> None:
-    venv.create(PLACE / name, with_pip=True)
-    subprocess.run([python(name), "-m", "pip", "install", "--quiet", *packages], check=True)
+def _manifest() -> dict[str, dict[str, str]]:
+    manifest: dict[str, dict[str, str]] = json.loads((LOCKS / "package.json").read_text())
+    return manifest
 
 
-def _node(_: str, packages: tuple[str, ...]) -> None:
+def _check_node() -> None:
+    wanted = ".".join(map(str, NODE_VERSION))
+    for command in ("node", "npm"):
+        if shutil.which(command) is None:
+            raise Missing(
+                f"{command} is not on the PATH: agents, emulator and the Vercel AI SDK need Node.js {wanted}+"
+            )
+    version = _run(["node", "--version"], PLACE, "ask node for its version").strip()
+    if tuple(map(int, version.lstrip("v").split(".")[:2])) < NODE_VERSION:
+        raise Missing(f"node is {version}; the emulator needs {wanted} or newer")
+
+
+def _install_python(name: str, *what: str) -> None:
+    venv.create(PLACE / name, with_pip=True, clear=True)
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
+    _run([python(name), "-m", "pip", "install", *quiet, *what], PLACE, f"install {name}.txt")
+
+
+def _install_node() -> None:
     NODE.mkdir(exist_ok=True)
-    (NODE / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
-    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent", *packages], cwd=NODE, check=True)
+    for lock in ("package.json", "package-lock.json"):
+        shutil.copyfile(LOCKS / lock, NODE / lock)
     # Claude Code's program is put in place by its own script, which npm may not have run.
-    subprocess.run(["node", "install.cjs"], cwd=NODE / "node_modules/@anthropic-ai/claude-code", check=True)
+    _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], NODE, "install package-lock.json")
+    _run(["node", "install.cjs"], NODE / "node_modules/@anthropic-ai/claude-code", "put Claude Code's program in place")
+
+
+def _run(command: Sequence[str | Path], folder: Path, what: str) -> str:
+    """Its standard output."""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        raise Missing(f"could not {what} in {PATIENCE} s: is the package registry reachable?") from None
+    if done.returncode:
+        told = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
+        raise Missing(f"could not {what}: is the package registry reachable?\n{told}")
+    return done.stdout
