@@ -72,7 +72,7 @@ def renew() -> None:
     names = list(_manifest()["dependencies"])
     # Without the registry's address: it is the reader's to choose.
     own = ("--save-exact", "--omit-lockfile-registry-resolved")
-    _run(["npm", "install", "--no-audit", "--no-fund", *own, *names], NODE, "install npm packages")
+    _run(["npm", "install", "--no-audit", "--no-fund", *own, *names], NODE, "install the npm packages")
     for lock in ("package.json", "package-lock.json"):
         shutil.copyfile(NODE / lock, LOCKS / lock)
 
@@ -125,7 +125,7 @@ def _check_node() -> None:
 def _install_python(name: str, *what: str) -> None:
     venv.create(PLACE / name, with_pip=True, clear=True)
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
-    _run([python(name), "-m", "pip", "install", *quiet, *what], PLACE, f"install {name}.txt")
+    _run([python(name), "-m", "pip", "install", *quiet, *what], PLACE, f"install the Python packages of {name}")
 
 
 def _install_node() -> None:
@@ -133,7 +133,7 @@ def _install_node() -> None:
     for lock in ("package.json", "package-lock.json"):
         shutil.copyfile(LOCKS / lock, NODE / lock)
     # Claude Code's program is put in place by its own script, which npm may not have run.
-    _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], NODE, "install package-lock.json")
+    _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], NODE, "install the npm packages")
     _run(["node", "install.cjs"], NODE / "node_modules/@anthropic-ai/claude-code", "put Claude Code's program in place")
 
 
@@ -144,6 +144,7 @@ def _run(command: Sequence[str | Path], folder: Path, what: str) -> str:
     except subprocess.TimeoutExpired:
         raise Missing(f"could not {what} in {PATIENCE} s: is the package registry reachable?") from None
     if done.returncode:
-        told = "\n".join((done.stdout + done.stderr).strip().splitlines()[-8:])
+        lines = (done.stderr + done.stdout).splitlines()
+        told = "\n".join([line for line in lines if line.strip() and not line.startswith("WARNING")][:8])
         raise Missing(f"could not {what}: is the package registry reachable?\n{told}")
     return done.stdout
