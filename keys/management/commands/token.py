@@ -31,7 +31,12 @@ class Command(BaseCommand):
         parser.add_argument("--create", action="store_true", help="Make the project if there is none of that name.")
         parser.add_argument("--expires", metavar="30d", help="Life of the token: a number and one of s, m, h, d, w.")
         parser.add_argument("--name", default="", help="What the token is for, shown in lists.")
-        parser.add_argument("--kind", default=ApiToken.Kind.PROJECT, choices=ApiToken.Kind.values, help="p, a or t.")
+        parser.add_argument(
+            "--kind",
+            default=ApiToken.Kind.PROJECT,
+            choices=ApiToken.Kind.values,
+            help="p: for /v1 (the default); a: for /manage/ and the figures alone; t: as p, marked as a test's.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         expires_at = self._expiry(options["expires"])

@@ -44,7 +44,7 @@ def _lines(found: Found) -> list[str]:
         return [f"{found.account}: {found.state}: {found.why}"]
     rest = f", {found.refused} names that no model may have" if found.refused else ""
     cut = "" if found.whole else ", and more that were not read"
-    lines = [f"{found.account}: {len(found.listed)} listed{rest}{cut}; {len(found.mapped)} mapped"]
+    lines = [f"{found.account}: {len(found.listed)} listed{rest}{cut}; {len(found.mapped)} routes"]
     lines += [f"  gone: {route.upstream}, which {route.public} leads to" for route in found.vanished]
     lines += [f"  not mapped: {name}" for name in found.new[:_MOST_SHOWN]]
     if len(found.new) > _MOST_SHOWN:
