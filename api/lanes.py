@@ -199,9 +199,8 @@ class Asked:
         dropped = shape(Members(body), candidate.quirks)
         own = self.headers if family.speaks(self.dialect) else ()
         headers = family.headers + written.headers + own
-        # What only the client's dialect knows says nothing to another, unless that is this one in an envelope.
-        native = family.speaks(self.dialect) or upstream.inside == self.dialect
-        unknown = () if native else self.request.extras
+        # What only the client's dialect knows says nothing to another.
+        unknown = () if self._is_understood(family) else self.request.extras
         lost = named((*written.dropped, *unknown, *dropped))
         return Told(_encode(body), headers, lost, _accepted(family, stream))
 
@@ -211,7 +210,7 @@ class Asked:
         """
         request = meant(self.request, candidate.quirks)
         family = FAMILIES[candidate.family]
-        if not family.speaks(self.dialect):
+        if not self._is_understood(family):
             self.refuse_untold()
         if family.speaks(self.dialect) and not family.inline_own:
             return request  # it says what that API takes
@@ -221,6 +220,10 @@ class Asked:
         if self.files is None:
             self.files = Files(_SHOWN.get(self.dialect, "messages"))
         return with_files(request, self.files.of(needed))
+
+    def _is_understood(self, family: Family) -> bool:
+        """Whether all that the client's dialect can say reaches this family, be it in an envelope."""
+        return family.speaks(self.dialect) or UPSTREAMS[family.dialect].inside == self.dialect
 
     def refuse_untold(self) -> None:
         """Refuse what no upstream of another dialect can be told. Raises ApiError."""

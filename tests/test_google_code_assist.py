@@ -276,7 +276,12 @@ def assisted(plane: Any) -> Callable[..., Any]:
 @pytest.mark.django_db(transaction=True)
 def test_googles_client_is_not_relayed_but_loses_nothing(sent: Any, assisted: Any) -> None:
     plane = assisted(project="proj-1")
-    asked = {**GOOGLES, "safetySettings": [{"category": "C", "threshold": "OFF"}], "labels": {"team": "a"}}
+    clip = {"fileData": {"fileUri": "gs://b/film.mp4", "mimeType": "video/mp4"}, "videoMetadata": {"endOffset": "9s"}}
+    asked = {
+        "contents": [{"role": "user", "parts": [{"text": "hi"}, clip]}],
+        "safetySettings": [{"category": "C", "threshold": "OFF"}],
+        "cachedContent": "cachedContents/1",
+    }
     whole = plane.client.post("/v1beta/models/m:generateContent", json=asked)
     assert (whole.status_code, whole.headers["x-jackfield-dropped"]) == (200, ""), whole.text
     assert whole.json()["modelVersion"] == "m" and "response" not in whole.json()
