@@ -158,3 +158,32 @@ class ApiToken(GuardedRow):
 
     def __str__(self) -> str:
         return f"{self.project.name} ••••{self.last_four}"
+
+
+class SignIn(models.Model):
+    """A sign-in with a code that a person has begun for an account and not finished (`keys.sign_ins`).
+
+    What its issuer knows it by is sealed, to the issuer, the account and the person; the rest is times.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting"
+        SLOWER = "slower", "waiting: the issuer wants to be asked less often"
+        UNREACHABLE = "unreachable", "the issuer did not answer just now"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    sealed = models.BinaryField(editable=False)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
+    interval = models.FloatField(help_text="Seconds between two questions.")
+    ask_at = models.DateTimeField(help_text="The next question is not sent before.")
+    until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "sign-in"
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["account", "person"], name="one_sign_in_per_person")]
+
+    def __str__(self) -> str:
+        return f"sign-in to {self.account.name}"

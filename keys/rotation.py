@@ -24,6 +24,7 @@ from providers.config import together
 #: Every column that holds a sealed secret, and its purpose. A test compares this with the installed models.
 SEALED_COLUMNS: Final[dict[tuple[str, str], Purpose]] = {
     ("keys.ProviderKey", "sealed"): Purpose.CREDENTIAL,
+    ("keys.SignIn", "sealed"): Purpose.CREDENTIAL,
     ("api.StoredResponse", "sealed"): Purpose.RESPONSE,
 }
 #: Binary columns that hold MACs made by the ring's root, which does not rotate.

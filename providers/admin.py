@@ -9,13 +9,14 @@ from django.contrib import admin, messages
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.html import format_html_join
+from django.urls import path, reverse
+from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from keys.models import KeySet, ProviderKey
 from keys.roles import may
 from project.panel import Panel
+from project.sign_in_page import offered, sign_in_page
 from providers.columns import (
     CredentialField,
     FamilyField,
@@ -119,7 +120,7 @@ class AccountAdmin(Panel):
     search_fields = ("name", "provider__slug", "provider__name")
     autocomplete_fields = ("provider",)
     list_select_related = ("provider",)
-    readonly_fields = ("keys", "keys_to_add")
+    readonly_fields = ("keys", "keys_to_add", "sign_in_line")
     actions = ("sync_models",)
     fieldsets = (
         (None, {"fields": (("name", "enabled"), "timeouts")}),
@@ -168,8 +169,17 @@ class AccountAdmin(Panel):
         first, *others = super().get_fieldsets(request, obj)
         if obj is None or not may(request.user, "view", KeySet):
             return (first, *others)
-        line = "keys_to_add" if may(request.user, "add", ProviderKey) else "keys"
-        return ((None, {"fields": (*first[1]["fields"], line)}), *others)
+        lines = ["keys_to_add" if may(request.user, "add", ProviderKey) else "keys"]
+        lines += ["sign_in_line"] if offered(request, obj) else []
+        return ((None, {"fields": (*first[1]["fields"], *lines)}), *others)
+
+    def get_urls(self) -> Any:
+        page = self.admin_site.admin_view(self.sign_in)
+        return [path("<str:pk>/sign-in/", page, name="providers_account_sign_in"), *super().get_urls()]
+
+    def sign_in(self, request: HttpRequest, pk: str) -> HttpResponse:
+        """The page of `project.sign_in_page`."""
+        return sign_in_page(request, pk, {**self.admin_site.each_context(request), "opts": self.opts})
 
     def save_model(self, request: HttpRequest, obj: Account, form: forms.ModelForm, change: bool) -> None:
         """A new account comes with the shared key set that its first key goes into."""
@@ -207,6 +217,11 @@ class AccountAdmin(Panel):
         add = reverse("admin:keys_providerkey_add")
         parts = [(text, f"{add}?key_set={pk}") for pk, text in _key_sets(row)]
         return format_html_join("", '<div>{} <a class="jf-link" href="{}">Add a key</a></div>', parts) or "no key set"
+
+    @display(description="Sign-in")
+    def sign_in_line(self, row: Account) -> str:
+        url = reverse("admin:providers_account_sign_in", args=[row.pk])
+        return format_html('<a class="jf-button jf-inside" href="{}">Sign in</a>', url)
 
     @display(description="Provider", ordering="provider__slug")
     def provider_name(self, row: Account) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -67,6 +68,13 @@ def issuer(tls: ssl.SSLContext | None = None) -> Iterator[Issuer]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def moved(login: Any, url: str) -> Any:
+    """The same way to sign in, at an issuer of our own."""
+    if hasattr(login, "issuer"):
+        return msgspec.structs.replace(login, issuer=url)
+    return msgspec.structs.replace(login, device_url=f"{url}/code", token_url=f"{url}/token")
 
 
 def service_key(url: str, **more: Any) -> str:

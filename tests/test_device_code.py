@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError
@@ -22,8 +21,9 @@ from keys.minted import Minted, NoToken
 from keys.models import ProviderKey
 from keys.order import Candidate
 from keys.pool import pool
-from providers.credentials import device_code, device_flow
-from providers.credentials.device_flow import LOGINS
+from providers import device_login
+from providers.credentials import device_code
+from providers.credentials.logins import LOGINS
 from providers.credentials.request import CannotMint
 from providers.minting import NoAnswer, mint
 from providers.minting import send as real_send
@@ -32,7 +32,7 @@ from providers.secrets import Secret
 from routing.build import build
 from routing.loading import load_catalog
 from routing.minting import Minter
-from tests.issuers import Issuer, issuer
+from tests.issuers import Issuer, issuer, moved
 
 #: 21 November 2026, 03:04:05 UTC
 NOW = 1_795_230_245.0
@@ -45,12 +45,8 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
     """Both logins at an issuer of our own, asked without a pause."""
     with issuer() as made:
         for name, known in LOGINS.items():
-            monkeypatch.setitem(
-                LOGINS,
-                name,
-                msgspec.structs.replace(known, device_url=f"{made.url}/code", token_url=f"{made.url}/token"),
-            )
-        monkeypatch.setattr(command, "send", lambda asked, private: real_send(asked, private=True))
+            monkeypatch.setitem(LOGINS, name, moved(known, made.url))
+        monkeypatch.setattr(device_login, "send", lambda asked, private: real_send(asked, private=True))
         monkeypatch.setattr(command, "sleep", lambda seconds: None)
         made.answer("/code", {**CODE, "expires_in": 900, "interval": 5})
         yield made
@@ -149,7 +145,7 @@ class TestLogin:
                 raise NoAnswer("the issuer did not answer (ReadTimeout)")
             return real_send(asked, private=True)
 
-        monkeypatch.setattr(command, "send", send)
+        monkeypatch.setattr(device_login, "send", send)
         call_command("login", "qwen-portal", stdout=io.StringIO())
         assert len(self.keys("qwen-portal")) == 1
 
@@ -231,8 +227,9 @@ def test_where_requests_go(said: str, api: str) -> None:
 
 
 def test_what_asks_for_a_code_shows_no_secret() -> None:
-    pending = device_flow.read_begin(200, json.dumps(CODE).encode(), NOW)
-    assert "canary" not in repr(pending) + repr(device_flow.ask(LOGINS["qwen-portal"], pending, "v"))
+    login = LOGINS["qwen-portal"]
+    pending = login.read_begin(200, json.dumps(CODE).encode(), NOW, "canary-verifier")
+    assert "canary" not in repr(pending) + repr(login.ask(pending))
 
 
 class TestRenewal:

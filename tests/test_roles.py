@@ -44,7 +44,7 @@ KINDS = {"changelist": "v", "add": "a", "change": "v", "delete": "d", "history":
 #: What there is besides the pages of models.
 OTHER_URLS = {
     *("index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n"),
-    *("view_on_site", "app_list", "search", "auth_user_password_change", None),
+    *("providers_account_sign_in", "view_on_site", "app_list", "search", "auth_user_password_change", None),
 }
 #: Columns of an existing row that a role may write through its page. `*` is every column of the form.
 FORM = {

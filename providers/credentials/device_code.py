@@ -1,6 +1,6 @@
 """A signed-in person's pair of tokens: the access token as bearer, renewed with the refresh token. Pure.
 
-The stored key is the JSON document that `manage.py login` makes (`providers.credentials.device_flow`). A bare token is
+The stored key is the JSON document that a sign-in makes (`providers.credentials.device_flow`). A bare token is
 not taken: nobody knows when it ends. The document names its login, and the code says where that one's secrets go.
 """
 
@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from providers.credentials import bearer
-from providers.credentials.device_flow import LOGINS, Login, answer_of, pair, renew
+from providers.credentials.device_flow import Flow, answer_of
+from providers.credentials.logins import LOGINS
 from providers.credentials.request import CannotMint, Exchange, Grant, Signed, Unsigned, document, fits, part
 from providers.secrets import Secret
 
@@ -38,14 +39,14 @@ def held(plain: str) -> Grant | None:
 
 def ask(plain: str) -> Exchange:
     """What is sent for a new pair. Raises CannotMint."""
-    login, refresh = _login(plain)
-    return renew(login, refresh)
+    login, parts = _login(plain)
+    return login.renew(part(parts, "refresh_token"))
 
 
 def read(plain: str, body: bytes, now: float) -> Grant:
     """The new token, and the document to store in place of `plain`. Raises CannotMint."""
-    login, refresh = _login(plain)
-    stored = pair(login.name, answer_of(body), now, refresh)
+    login, parts = _login(plain)
+    stored = login.stored(answer_of(body), now, parts)
     grant = held(stored.reveal())
     if grant is None:
         raise CannotMint("the issuer's answer cannot be stored")
@@ -63,13 +64,14 @@ def sign(request: Unsigned, key: str) -> Signed:
     return bearer.sign(request, key)
 
 
-def _login(plain: str) -> tuple[Login, str]:
-    parts = document(plain)
-    login = LOGINS.get(part(parts, "login")) if parts is not None else None
-    refresh = part(parts, "refresh_token") if parts is not None else ""
-    if login is None or not login.pair or not refresh:
-        raise CannotMint("what is stored is no sign-in: .venv/bin/python manage.py login PROVIDER makes one")
-    return login, refresh
+def _login(plain: str) -> tuple[Flow, dict[str, object]]:
+    parts = document(plain) or {}
+    login = LOGINS.get(part(parts, "login"))
+    if login is None or not login.pair or not part(parts, "refresh_token"):
+        raise CannotMint(
+            "what is stored is no sign-in: the button on the account's page, or manage.py login, makes one"
+        )
+    return login, parts
 
 
 def _api(said: str) -> str:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from time import sleep, time
-from typing import Any, Final
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from keys.models import KeySet
 from keys.ring import BadRing
-from keys.vault import BadKey, enter_key, replace_key
-from providers.config import together
-from providers.credentials.device_flow import LOGINS, Login, NotYet, Pending, ask, begin, read, read_begin
+from keys.sign_ins import check, store
+from keys.vault import BadKey
+from providers import device_login
+from providers.credentials.device_flow import SLOWER, CodeEnded, Flow, NotYet, Pending
+from providers.credentials.logins import LOGINS
 from providers.credentials.request import CannotMint
 from providers.hosts import BadUrl
-from providers.minting import NoAnswer, send
+from providers.minting import NoAnswer
 from providers.models import Account, Provider
 from providers.secrets import Secret
-
-SOURCE: Final = "login"
-#: Seconds that are added when the issuer wants to be asked less often, or does not answer (RFC 8628 3.5).
-_SLOWER: Final = 5.0
 
 
 class Command(BaseCommand):
@@ -46,8 +42,8 @@ class Command(BaseCommand):
         if account is None:
             raise CommandError(f"there is no account '{name}' of {provider.slug}")
         try:
-            stored = self._sign_in(login)
-            self._store(account, stored)
+            check(account)
+            store(account, self._sign_in(login))
         except (CannotMint, BadKey, BadUrl, BadRing) as problem:
             raise CommandError(str(problem)) from None
         self.stdout.write(f"signed in; the key is in account {account.name}")
@@ -61,31 +57,21 @@ class Command(BaseCommand):
                 return provider
         raise CommandError(f"there is no provider '{asked}'")
 
-    def _sign_in(self, login: Login) -> Secret:
+    def _sign_in(self, login: Flow) -> Secret:
         """What the person's answer gives. Raises CannotMint."""
-        verifier = secrets.token_urlsafe(48)
-        pending = read_begin(*send(begin(login, verifier), private=False), time())
+        pending = device_login.begun(login)
         self.stdout.write(f"Open    {pending.url}\nEnter   {pending.user_code}\nWaiting ...")
         self.stdout.flush()
-        return self._wait(login, pending, verifier)
+        return self._wait(login, pending)
 
-    def _wait(self, login: Login, pending: Pending, verifier: str) -> Secret:
+    def _wait(self, login: Flow, pending: Pending) -> Secret:
         interval = pending.interval
         while time() + interval < pending.until:
             sleep(interval)
             try:
-                return read(login, *send(ask(login, pending, verifier), private=False), time())
+                return device_login.asked(login, pending)
             except NotYet as problem:
-                interval += _SLOWER if problem.slower else 0.0
+                interval += SLOWER if problem.slower else 0.0
             except NoAnswer:
-                interval += _SLOWER
-        raise CannotMint("the code has ended: begin again")
-
-    def _store(self, account: Account, stored: Secret) -> None:
-        with together("login", f"signed in to {account.name}"):
-            key_set, _ = KeySet.objects.get_or_create(account=account, project=None, name="default")
-            row = key_set.keys.filter(source=SOURCE).first()
-            if row is None:
-                enter_key(key_set, stored, source=SOURCE)
-            else:
-                replace_key(row, stored)
+                interval += SLOWER
+        raise CodeEnded
