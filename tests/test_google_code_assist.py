@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,14 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keys.minted import minted
+from keys.models import ProviderKey
 from providers import transport
+from providers.credentials.request import Grant
 from providers.dialects.canon import Answer, BadAnswer, Message, Misfit, Request, Target, Text, Thinking, Tool, ToolCall
 from providers.dialects.google_code_assist.wrapper import opened
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
 from providers.dialects.registry import CLIENTS, UPSTREAMS
 from providers.dialects.streams import assemble
 from providers.dialects.usage import Usage
+from providers.secrets import Secret
 from tests.google_exchanges import answered, bracketed, read
+from tests.issuers import REFRESH_TOKEN
 from tests.vendor_replies import STREAMED, WHOLE
 
 ASSIST = UPSTREAMS["google_code_assist"]
@@ -260,12 +266,12 @@ def sent() -> Iterator[tuple[list[httpx.Request], list[httpx.Response]]]:
 
 @pytest.fixture
 def assisted(plane: Any) -> Callable[..., Any]:
-    """`assisted(**variables)`: the model `m` at an account with these variables."""
+    """`assisted(key, **variables)`: the model `m` at an account with this key and these variables."""
 
-    def made(**variables: str) -> Any:
+    def made(key: str = TOKEN, **variables: str) -> Any:
         base = "https://cloudcode-pa.googleapis.com"
         provider = plane.world.provider("gca", family=TARGET.family, credential="google-login", base_url=base)
-        account = plane.world.account("gca", "", provider=provider, keys=(TOKEN,), variables=variables)
+        account = plane.world.account("gca", "", provider=provider, keys=(key,), variables=variables)
         plane.world.model("m", (account, "gemini-2.5-pro"))
         plane.settle()
         return plane
@@ -307,6 +313,21 @@ def test_without_a_project_nothing_is_sent(sent: Any, assisted: Any) -> None:
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (400, "variable_missing"), error
     assert error["message"].startswith("Account 'gca': the request needs a value for 'project'.") and not sent[0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_sign_in_only_its_token_is_sent(sent: Any, assisted: Any) -> None:
+    # As gemini-cli keeps it: without a client nobody is asked for a token.
+    plane = assisted(json.dumps({"refresh_token": REFRESH_TOKEN, "quota_project_id": "billing"}), project="proj-1")
+    answer = plane.ask("m")
+    error = answer.json()["error"]
+    assert error["code"] == "account_unusable" and "no access token" in error["message"] and not sent[0], error
+    row = ProviderKey.objects.get(key_set__account__name="gca")
+    minted.keep((row.key_set.account_id, row.fingerprint), Grant(Secret(TOKEN), time.time() + 3600))
+    assert plane.ask("m").status_code == 200
+    (request,) = sent[0]
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert "x-goog-user-project" not in request.headers and REFRESH_TOKEN not in f"{request.headers}{request.content!r}"
 
 
 REFUSED = {
