@@ -7,7 +7,7 @@ so that a model's history is whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -73,28 +73,50 @@ def index(sender: type[Revision], instance: Revision, created: bool, **_: Any) -
     """Write the touches of a new revision (signal receiver)."""
     if not created:
         return
+    owners = {table: _Owners(table, instance.changes) for table in OWNERS}
     touches: list[Touch] = []
     for change in instance.changes:
         table, row = change["table"], change["pk"]
         touches.append(Touch(revision=instance, table=table, row=row))
-        touches += (
-            Touch(revision=instance, table=owner, row=pk, part=f"{table}:{row}")
-            for owner, pk in dict.fromkeys(_owners(table, change))
-        )
+        if table in owners:
+            owner = OWNERS[table][1]
+            touches += (
+                Touch(revision=instance, table=owner, row=pk, part=f"{table}:{row}") for pk in owners[table].of(change)
+            )
     Touch.objects.bulk_create(touches, batch_size=500)
 
 
-def _owners(table: str, change: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """The rows whose pages show this change too. A diff names a foreign key by what it is called."""
-    if table not in OWNERS:
-        return
-    field, owner = OWNERS[table]
-    row = apps.get_model(table)._base_manager.filter(pk=change["pk"]).values_list(f"{field}_id", flat=True).first()
-    if row is not None:
-        yield owner, str(row)
-    names = [name for name in change["fields"].get(field, ()) if isinstance(name, str)]
-    for pk in apps.get_model(owner)._base_manager.filter(name__in=names).values_list("pk", flat=True):
-        yield owner, str(pk)
+class _Owners:
+    """The rows whose pages show changes of one table too, asked for together: a revision may change a thousand rows."""
+
+    def __init__(self, table: str, changes: Iterable[dict[str, Any]]) -> None:
+        self._field, owner = OWNERS[table]
+        changes = [change for change in changes if change["table"] == table]
+        self._now = dict(_found(apps.get_model(table), "pk", {change["pk"] for change in changes}, f"{self._field}_id"))
+        named = {name for change in changes for name in self._names(change)}
+        self._named: dict[str, list[Any]] = {}
+        for name, pk in _found(apps.get_model(owner), "name", named, "pk"):
+            self._named.setdefault(name, []).append(pk)
+
+    def of(self, change: dict[str, Any]) -> list[str]:
+        """Keys of the rows that this change belongs to now or did before it."""
+        now = self._now.get(change["pk"])
+        found = [] if now is None else [str(now)]
+        found += [str(pk) for name in self._names(change) for pk in self._named.get(name, ())]
+        return list(dict.fromkeys(found))
+
+    def _names(self, change: dict[str, Any]) -> list[str]:
+        """A diff names a foreign key by what it is called."""
+        return [name for name in change["fields"].get(self._field, ()) if isinstance(name, str)]
+
+
+def _found(model: type[models.Model], column: str, values: Iterable[str], wanted: str) -> Iterator[tuple[str, Any]]:
+    """(value as text, what its row has in `wanted`), a few hundred rows at a time."""
+    asked = sorted(values)
+    for start in range(0, len(asked), 500):
+        some = asked[start : start + 500]
+        for value, other in model._base_manager.filter(**{f"{column}__in": some}).values_list(column, wanted):
+            yield str(value), other
 
 
 def of_row(model: type[models.Model], pk: Any, reader: Any, limit: int = 100) -> list[RowChange]:
