@@ -6,8 +6,10 @@ What these tests prove (kills, four processes, a stopped database, recorded traf
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -165,12 +167,31 @@ class Installation:
                 server.process.wait(10)
 
 
+def as_first_started(home: Path) -> None:
+    """Make a home on SQLite that one start has prepared: a copy of one that is made once for all tests of a run."""
+    homes = os.environ.get("JACKFIELD_TEST_HOMES")
+    if homes is None:
+        Installation(home, {"JACKFIELD_SANDBOX_PORT": "0"}).prepare()
+        return
+    made = Path(homes) / "as-first-started"
+    with (Path(homes) / "as-first-started.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            draft = made.with_name("being-started")
+            Installation(draft, {"JACKFIELD_SANDBOX_PORT": "0"}).prepare()
+            draft.rename(made)
+    shutil.copytree(made, home, dirs_exist_ok=True)
+
+
 @contextlib.contextmanager
 def installation(home: Path, **env: str) -> Iterator[Installation]:
-    """A prepared installation, stopped at the end."""
+    """A prepared installation, stopped at the end. It has seen no variable of `env` yet, unless it names a database."""
     place = Installation(home, {"JACKFIELD_SANDBOX_PORT": "0", **env})
     try:
-        place.prepare()
+        if "DATABASE_URL" in env:
+            place.prepare()
+        else:
+            as_first_started(home)
         yield place
     finally:
         place.close()

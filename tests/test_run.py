@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from installation import ROOT, Installation, admitted, free_port
+from installation import ROOT, Installation, admitted, as_first_started, free_port
 from tests.promises import within
 
 pytestmark = pytest.mark.slow
@@ -122,6 +122,13 @@ def place(tmp_path: Path) -> Installation:
     return Installation(tmp_path / "home", {"JACKFIELD_SANDBOX_PORT": str(free_port())})
 
 
+@pytest.fixture
+def started(place: Installation) -> Installation:
+    """The same after its first start, which takes a while."""
+    as_first_started(place.home)
+    return place
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_first_start_welcomes_once_and_every_later_one_is_quick_and_quiet(place: Installation) -> None:
     """The two starts of a newcomer: name, password and token are shown once; SIGTERM and Ctrl-C leave nobody behind."""
@@ -157,8 +164,8 @@ def test_first_start_welcomes_once_and_every_later_one_is_quick_and_quiet(place:
             assert token[1].encode() not in path.read_bytes(), path
 
 
-def test_what_dies_is_started_again_and_nothing_outlives_the_parent(place: Installation) -> None:
-    with run(place) as running:
+def test_what_dies_is_started_again_and_nothing_outlives_the_parent(started: Installation) -> None:
+    with run(started) as running:
         before = running.children()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -173,7 +180,7 @@ def test_what_dies_is_started_again_and_nothing_outlives_the_parent(place: Insta
             except httpx.TransportError:
                 assert time.monotonic() < end, running.text
             time.sleep(0.05)
-        assert running.chat(place.token()).status_code == 200
+        assert running.chat(started.token()).status_code == 200
         assert "the gateway 1 ended (SIGKILL); it starts again in 0.5 s" in running.text
         children = running.children()
         running.process.kill()
@@ -181,26 +188,26 @@ def test_what_dies_is_started_again_and_nothing_outlives_the_parent(place: Insta
         assert gone(children), "children outlived the parent"
 
 
-def test_four_gateways_share_the_port(place: Installation) -> None:
-    with run(place, JACKFIELD_WORKERS="4") as running:
+def test_four_gateways_share_the_port(started: Installation) -> None:
+    with run(started, JACKFIELD_WORKERS="4") as running:
         assert len(running.children()) == 8
-        token = place.token()
+        token = started.token()
         end, answered = time.monotonic() + 30, 0
         while answered < 12:  # the token reaches the four one by one
             answered += running.chat(token).status_code == 200
             assert time.monotonic() < end, f"{answered} answers"
-        assert len(set(processes(place))) == 4, "each has a row of its own"
+        assert len(set(processes(started))) == 4, "each has a row of its own"
         end = time.monotonic() + 30
         while {served(running) for _ in range(8)} != {12}:
             assert time.monotonic() < end, "whichever answers tells of all"
             time.sleep(0.1)
-        killed = processes(place)[:2]
+        killed = processes(started)[:2]
         for name in killed:
             os.kill(int(name.rpartition(":")[2]), signal.SIGKILL)
         assert gone({int(name.rpartition(":")[2]) for name in killed})
         assert served(running) == 12, "what the killed ones counted stays counted"
         stop(running)
-        assert processes(place) == killed, "who stops takes itself off the list"
+        assert processes(started) == killed, "who stops takes itself off the list"
 
 
 def served(running: Running) -> int:
@@ -228,13 +235,13 @@ def test_a_taken_port_is_said_in_one_line(place: Installation) -> None:
             )
 
 
-def test_a_taken_sandbox_port_is_no_obstacle(place: Installation) -> None:
+def test_a_taken_sandbox_port_is_no_obstacle(started: Installation) -> None:
     """Two Jackfields on one machine: the second one's sandbox takes a free port, and its account leads there."""
-    with socket.create_server(("127.0.0.1", int(place.env["JACKFIELD_SANDBOX_PORT"]))), run(place) as running:
-        assert running.chat(place.token(), "lorem").status_code == 200
+    with socket.create_server(("127.0.0.1", int(started.env["JACKFIELD_SANDBOX_PORT"]))), run(started) as running:
+        assert running.chat(started.token(), "lorem").status_code == 200
         stop(running)
-    with run(place) as again:
-        answer = again.chat(place.token(), "lorem")
+    with run(started) as again:
+        answer = again.chat(started.token(), "lorem")
         assert answer.status_code == 200
         stop(again)
 
@@ -259,15 +266,15 @@ def test_a_gateway_alone_refuses_an_unmigrated_schema(place: Installation) -> No
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_imported_keys_leave_the_environment(place: Installation) -> None:
+def test_imported_keys_leave_the_environment(started: Installation) -> None:
     """R-SEC-09: a sealed key stands in no environment any more, nor in what the kernel shows of one."""
     canary = "gsk_canary0123456789abcdefghij"
-    with run(place, GROQ_API_KEY=canary) as running:
+    with run(started, GROQ_API_KEY=canary) as running:
         for pid in (running.process.pid, *running.children()):
             assert canary.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
             assert canary.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
         stop(running)
         assert canary not in running.text
-    for path in place.home.rglob("*"):
+    for path in started.home.rglob("*"):
         if path.is_file():
             assert canary.encode() not in path.read_bytes(), path
