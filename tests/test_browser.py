@@ -68,11 +68,20 @@ def place(tmp_path_factory: pytest.TempPathFactory, sandbox_upstream: str) -> It
     shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture
-def browser(place: tuple[Installation, Server]) -> Iterator[webdriver.Chrome]:
+@pytest.fixture(scope="module")
+def logged_in(place: tuple[Installation, Server]) -> Iterator[webdriver.Chrome]:
     with chromium() as found:
         log_in(found, place[1].url, "operator", "only for this test")
         yield found
+
+
+@pytest.fixture
+def browser(place: tuple[Installation, Server], logged_in: webdriver.Chrome) -> webdriver.Chrome:
+    """At the admin's first page, with the window of the start and nothing in its console."""
+    logged_in.set_window_size(1440, 900)
+    logged_in.get(f"{place[1].url}/admin/")
+    complaints(logged_in)
+    return logged_in
 
 
 def ask(server: Server, token: str, model: str) -> tuple[str, str, str]:

@@ -153,83 +153,88 @@ def test_one_revision_a_batch(keys):
     assert Revision.objects.count() == before + 3, "a pass that changes nothing makes no revision"
 
 
-KILLED = """
+KILLED_AND_CHECKED = """
 import os, signal, sys
+from io import StringIO
 import django
 django.setup()
-from django.core.management import call_command
-from keys import rotation, sealing
-count, real = int(sys.argv[1]), sealing.rewrap
-def rewrap(*args):
-    global count
-    count -= 1
-    if count < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*args)
-sealing.rewrap = rewrap
-call_command("rotate_ring", "--batch", "2", verbosity=0)
-"""
-PREPARE = """
-import django
-django.setup()
-from django.core.management import call_command
 from django.conf import settings
-settings.HOME.prepare()
-call_command("migrate", verbosity=0)
-from keys import ring, vault
-from keys.models import KeySet
+from django.core.management import call_command
+from django.db import connections
+from keys import ring, rotation, sealing, vault
+from keys.models import KeySet, ProviderKey
 from providers.models import Account, Provider
 from providers.secrets import Secret
-ring.create(settings.RING_FILE)
-provider = Provider.objects.create(slug="up", name="up", family="openai-completions", base_url="https://up.example/v1")
-key_set = KeySet.objects.create(account=Account.objects.create(name="up", provider=provider))
-for number in range(7):
-    vault.enter_key(key_set, Secret(f"sk-killed-canary-{number:04}"))
-"""
-CHECK = """
-import django
-django.setup()
-from keys import ring, rotation, vault
-from keys.models import ProviderKey
-rows = ProviderKey.objects.order_by("position")
-opened = [vault.open_key(vault.entry(row), vault.bound(row.key_set)).reveal() for row in rows]
-assert opened == [f"sk-killed-canary-{number:04}" for number in range(7)], opened
-print(rotation.in_use()[ring.current().primary])
+
+def prepare():
+    settings.HOME.prepare()
+    call_command("migrate", verbosity=0)
+    ring.create(settings.RING_FILE)
+    provider = Provider.objects.create(
+        slug="up", name="up", family="openai-completions", base_url="https://up.example/v1"
+    )
+    key_set = KeySet.objects.create(account=Account.objects.create(name="up", provider=provider))
+    for number in range(7):
+        vault.enter_key(key_set, Secret(f"sk-killed-canary-{number:04}"))
+
+def rotate(count):
+    real = sealing.rewrap
+    def rewrap(*args):
+        nonlocal count
+        count -= 1
+        if count < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args)
+    sealing.rewrap = rewrap
+    call_command("rotate_ring", "--batch", "2", verbosity=0, stdout=StringIO())
+
+def check():
+    rows = ProviderKey.objects.order_by("position")
+    opened = [vault.open_key(vault.entry(row), vault.bound(row.key_set)).reveal() for row in rows]
+    assert opened == [f"sk-killed-canary-{number:04}" for number in range(7)], opened
+    print("wrapped", rotation.in_use()[ring.current().primary])
+
+def apart(work, *given):
+    # In a process of its own, which loads no ring and opens no database that another one had.
+    child = os.fork()
+    if child == 0:
+        work(*given)
+        connections.close_all()
+        sys.stdout.flush()
+        os._exit(0)
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+apart(prepare)
+for row in (0, 3, 5, 1000):
+    apart(rotate, row)
+    apart(check)
 """
 
 
 @pytest.mark.slow
 def test_kill_9_at_any_row_leaves_every_row_decryptable(tmp_path):
+    """Each time the pass is killed there, what it committed stays."""
     environ = {
         **{name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "VIRTUAL_ENV")},
         "DJANGO_SETTINGS_MODULE": "project.settings",
         "JACKFIELD_HOME": str(tmp_path / "home"),
     }
-
-    def python(script, *args):
-        done = subprocess.run(
-            [sys.executable, "-c", script, *args],
-            check=False,
-            cwd=ROOT,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        return done
-
-    assert python(PREPARE).returncode == 0
-    wrapped = []
-    for row in (0, 3, 5):  # each time the pass is killed there, what it committed stays
-        killed = python(KILLED, str(row))
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        checked = python(CHECK)
-        assert checked.returncode == 0, checked.stderr
-        wrapped.append(int(checked.stdout))
-    assert wrapped == [0, 2, 4]
-    finished = python(KILLED, "1000")
-    assert finished.returncode == 0, finished.stderr
-    assert python(CHECK).stdout.strip() == "7"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AND_CHECKED],
+        check=False,
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    killed = f"ended {-signal.SIGKILL}"
+    steps = [(killed, 0), (killed, 2), (killed, 4), ("ended 0", 7)]
+    assert done.stdout.splitlines() == [
+        "ended 0",
+        *(line for end, wrapped in steps for line in (end, f"wrapped {wrapped}", "ended 0")),
+    ], done.stderr
 
 
 @pytest.mark.django_db(transaction=True)
