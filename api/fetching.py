@@ -14,7 +14,7 @@ import base64
 import weakref
 from collections.abc import Iterable
 from typing import Final, Literal
-from urllib.parse import quote, urldefrag, urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
 import msgspec
@@ -154,7 +154,7 @@ def _everybodys_room() -> asyncio.Semaphore:
 async def _read(url: str, budget: _Budget) -> bytes:
     """The body of what is at a URL. Raises _Bad, httpx.HTTPError."""
     for _ in range(MOST_REDIRECTS + 1):
-        url = urldefrag(quote(url, safe=_IN_URLS)).url
+        url = quote(url.partition("#")[0], safe=_IN_URLS, errors="replace")
         request = Outgoing("GET", url, _HEADERS, b"", Call(False, _TIMEOUTS, CallClock()))
         response = await transport.current().handle_async_request(request)
         try:

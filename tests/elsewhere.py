@@ -44,6 +44,7 @@ ANSWERS: dict[str, Any] = {
         "output": {"message": {"role": "assistant", "content": [{"text": "seen"}]}},
         "stopReason": "end_turn",
         "usage": {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2},
+        "inputTokens": 5,
     },
     "ollama-native": {"model": "u", "message": {"role": "assistant", "content": "seen"}, "done": True},
     "cohere-chat": {

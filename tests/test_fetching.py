@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
-from tests.elsewhere import HOST, JPEG, PDF, PNG, SECRET, Place, found, in_base64
+from api import fetching
+from tests.elsewhere import HOST, JPEG, PDF, PNG, SECRET, Handler, Place, found, in_base64
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -163,3 +165,36 @@ def test_every_client_may_give_a_url(place: Place) -> None:
     body["input"][0]["content"][1]["file_url"] = gone  # type: ignore[index]  # of the body above
     refused = place.http.post("/v1/responses", json=body)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input")
+
+
+def test_tokens_are_counted_with_the_files(place: Place) -> None:
+    place.model("bedrock-converse", upstream="anthropic.claude-3-5-haiku-20241022-v1:0")
+    part = {"type": "image", "source": {"type": "url", "url": place.server.put("/a", PNG, "image/png")}}
+    said = [{"role": "user", "content": [part]}]
+    answer = place.http.post("/v1/messages/count_tokens", json={"model": "m", "messages": said})
+    assert answer.json() == {"input_tokens": 5}, answer.text
+    assert in_base64(PNG) in json.dumps(place.told) and len(place.server.fetched) == 1
+
+
+def test_some_files_of_a_request_are_asked_for_at_once(place: Place) -> None:
+    place.model("ollama-native")
+    together = threading.Barrier(fetching.AT_ONCE)
+    inside: list[int] = []
+
+    def waits(path: str) -> str:
+        url = place.server.put(path, PNG, "image/png")
+        answer = place.server.files[path]
+
+        def late(handler: Handler) -> None:
+            inside.append(1)
+            most.append(len(inside))
+            together.wait(20)
+            inside.pop()
+            answer(handler)
+
+        place.server.files[path] = late
+        return url
+
+    most: list[int] = []
+    assert place.chat(*(waits(f"/{number}") for number in range(2 * fetching.AT_ONCE))).status_code == 200
+    assert max(most) == fetching.AT_ONCE

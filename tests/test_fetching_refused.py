@@ -36,6 +36,7 @@ def test_only_public_places_are_asked(place: Place) -> None:
         "http://files.example/a.png",
         "https://[::1]/a.png",
         "https://[/a.png",
+        "https://[#a",
     ):
         said = _refused(place, url)
         assert "port 443 of a host with public addresses" in said and "10.1.2.3" not in said and "pass" not in said
