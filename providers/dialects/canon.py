@@ -2,7 +2,6 @@
 
 A dialect reads its wire into these and writes its wire from them; no dialect knows another. What only one dialect can
 say is kept as it was (`Opaque`, `extras`), goes back out in that dialect, and is named as dropped in every other.
-
 Text is text, JSON values are Python's. Tool arguments stay the JSON text that the model wrote.
 """
 
@@ -23,7 +22,6 @@ class Cache(msgspec.Struct, frozen=True):
 
 class Citation(msgspec.Struct, frozen=True):
     """Where a piece of an answer comes from. `start` and `end` are characters of the text that cites, if known.
-
     `value` is the citation as `dialect` said it, for going back out in it unchanged.
     """
 
@@ -361,18 +359,23 @@ class Counted(msgspec.Struct, frozen=True, tag=True):
     usage: Usage
 
 
+class Served(msgspec.Struct, frozen=True, tag=True):
+    """The service tier, where it is told or corrected after the beginning; the last one counts."""
+
+    tier: str
+
+
 class Noted(msgspec.Struct, frozen=True, tag=True):
     """Members of the answer that only its dialect knows (`Answer.extras`)."""
 
     extras: dict[str, Any]
 
 
-Delta = Began | PartBegan | Grew | Signed | Cited | PartEnded | Logprobs | Stopped | Counted | Noted
+Delta = Began | PartBegan | Grew | Signed | Cited | PartEnded | Logprobs | Stopped | Counted | Served | Noted
 
 
 class Misfit(ValueError):
     """A request that cannot be read, or that the target cannot be asked. `param` names the member at fault.
-
     `unsupported`: it is sound, but what it asks for cannot be said to the target and must not be left out.
     """
 
@@ -385,7 +388,6 @@ class Misfit(ValueError):
 
 class BadAnswer(ValueError):
     """An upstream's answer or event that is not what its dialect promises.
-
     `error`: its error object, where the answer came whole and says that it failed.
     """
 

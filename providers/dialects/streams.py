@@ -22,6 +22,7 @@ from providers.dialects.canon import (
     PartBegan,
     PartEnded,
     Refusal,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -75,6 +76,8 @@ class _Assembly:
                 self.stops[delta.choice] = delta
             case Counted(usage):
                 self.usage = usage
+            case Served(tier):
+                self.began = msgspec.structs.replace(self.began, service_tier=tier)
             case Logprobs(value, choice):
                 held = self.logprobs.setdefault(choice, {})
                 for name, values in value.items():

@@ -30,6 +30,7 @@ from providers.dialects.canon import (
     Part,
     PartBegan,
     PartEnded,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -175,6 +176,8 @@ class Reader(StreamReader):
             stop = stop_for(word, tuple(self._parts.values()))
             told = [*self._close(), Stopped(stop, 0, word, text_of(delta.get("stop_sequence")))]
         told += self._count(found.get("usage"))
+        tier = tier_of(found.get("usage"))
+        told += [Served(tier)] if tier else []
         more = {name: value for name, value in found.items() if name not in ("type", "delta", "usage")}
         extras = {**leftovers(delta), **leftovers(more), **usage_leftovers(*self._reports)}
         return [*told, Noted(extras)] if extras else told

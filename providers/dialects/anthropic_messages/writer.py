@@ -24,6 +24,7 @@ from providers.dialects.canon import (
     PartEnded,
     Refusal,
     Request,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -64,6 +65,8 @@ class Writer:
                 self._began = delta
             case Counted(usage):
                 self._usage = usage
+            case Served(tier):
+                self._began = msgspec.structs.replace(self._began, service_tier=tier)
             case Noted(extras):
                 self._extras.update(extras)
             case Stopped():

@@ -106,3 +106,10 @@ def media_of(block: dict[str, Any]) -> Media | None:
             if kind == "audio":
                 return Media("audio", data=data, media_type=media_type)
     return None
+
+
+def tier_of(source: dict[str, Any]) -> str:
+    """The tier that served it, if that is told."""
+    tier = source.get("serviceTier")
+    kind = tier.get("type") if isinstance(tier, dict) else None
+    return kind if isinstance(kind, str) else ""

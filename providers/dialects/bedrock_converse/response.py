@@ -14,6 +14,7 @@ from providers.dialects.bedrock_converse.reading import (
     media_of,
     sequence_of,
     stop_of,
+    tier_of,
     usage_of,
 )
 from providers.dialects.canon import Answer, BadAnswer, Choice, Opaque, Part, Text, Thinking, ToolCall
@@ -37,13 +38,6 @@ def read_answer(body: bytes) -> Answer:
         service_tier=tier_of(found),
         extras=extras_of(found),
     )
-
-
-def tier_of(source: dict[str, Any]) -> str:
-    """The tier that served it, if that is told."""
-    tier = source.get("serviceTier")
-    kind = tier.get("type") if isinstance(tier, dict) else None
-    return kind if isinstance(kind, str) else ""
 
 
 def _blocks(found: Any) -> list[dict[str, Any]]:

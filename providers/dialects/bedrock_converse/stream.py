@@ -14,7 +14,15 @@ import msgspec
 
 from providers.dialects.answer_tool import ANSWER_TOOL, stop_without
 from providers.dialects.bedrock_converse.content import NAME
-from providers.dialects.bedrock_converse.reading import citation_of, extras_of, media_of, sequence_of, stop_of, usage_of
+from providers.dialects.bedrock_converse.reading import (
+    citation_of,
+    extras_of,
+    media_of,
+    sequence_of,
+    stop_of,
+    tier_of,
+    usage_of,
+)
 from providers.dialects.canon import (
     BadAnswer,
     Began,
@@ -27,6 +35,7 @@ from providers.dialects.canon import (
     Part,
     PartBegan,
     PartEnded,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -211,8 +220,9 @@ class Reader(StreamReader):
         if usage is not None:
             deltas.append(Counted(usage))
         extras = extras_of(found)
-        if found.get("serviceTier") is not None:
-            extras["serviceTier"] = found["serviceTier"]
+        tier = tier_of(found)
+        if tier:
+            deltas.append(Served(tier))
         if extras:
             deltas.append(Noted(extras))
         # It is the last event, but the counts alone are no end of an answer.

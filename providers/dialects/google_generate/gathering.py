@@ -24,6 +24,7 @@ from providers.dialects.canon import (
     Noted,
     Opaque,
     Part,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -140,6 +141,11 @@ def _has_sources(value: Any) -> bool:
     return isinstance(value, dict) and bool(value.get("groundingChunks"))
 
 
+def _tier(response: dict[str, Any]) -> str:
+    usage = response.get("usageMetadata")
+    return _text(usage, "serviceTier") if isinstance(usage, dict) else ""
+
+
 class Gathering:
     """Feed it decoded responses. Raises BadAnswer for what is none."""
 
@@ -148,6 +154,7 @@ class Gathering:
         self._candidates: dict[int, _Candidate] = {}
         self._extras: dict[str, Any] = {}
         self._blocked = ""
+        self._tier = ""
 
     @property
     def finished(self) -> bool:
@@ -162,6 +169,9 @@ class Gathering:
         if self._id is None:
             self._id = _text(response, "responseId")
             out.append(self._began(response))
+        elif (tier := _tier(response)) != self._tier and tier:
+            self._tier = tier
+            out.append(Served(tier))
         self._feedback(response.get("promptFeedback"))
         self._extras |= {name: value for name, value in response.items() if name not in _ANSWER}
         candidates = response.get("candidates")
@@ -177,10 +187,9 @@ class Gathering:
         return out
 
     def _began(self, response: dict[str, Any]) -> Began:
-        usage = response.get("usageMetadata")
-        tier = _text(usage, "serviceTier") if isinstance(usage, dict) else ""
+        self._tier = _tier(response)
         created = seconds_of(_text(response, "createTime"))
-        return Began(self._id or "", _text(response, "modelVersion"), created, tier, NAME)
+        return Began(self._id or "", _text(response, "modelVersion"), created, self._tier, NAME)
 
     def _feedback(self, feedback: Any) -> None:
         if isinstance(feedback, dict):

@@ -21,6 +21,7 @@ from providers.dialects.canon import (
     PartEnded,
     Refusal,
     Request,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -121,6 +122,8 @@ class Writer:
                 return self._tell(choice, self._of(choice).end())
             case Counted(usage):
                 self._usage = usage
+            case Served(tier):
+                self._began = msgspec.structs.replace(self._began, service_tier=tier)
             case Noted(extras):
                 self._extras |= extras
             case _:

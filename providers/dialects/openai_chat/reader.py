@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from providers.dialects.canon import Began, Citation, Counted, Delta, Logprobs, Noted
+from providers.dialects.canon import Began, Citation, Counted, Delta, Logprobs, Noted, Served
 from providers.dialects.dialect import StreamError
 from providers.dialects.openai_chat.parts import read_sources
 from providers.dialects.openai_chat.response import (
@@ -29,6 +29,7 @@ class Reader(StreamReader):
     def __init__(self) -> None:
         super().__init__()
         self._id = ""
+        self._tier = ""
         self._turns: dict[int, Turn] = {}
         self._usage: Usage | None = None
         self._extras: dict[str, Any] = {}
@@ -53,11 +54,16 @@ class Reader(StreamReader):
         choices = choices if isinstance(choices, list) else []
         usage = found_usage(found)
         begins = not self._began and (bool(choices) or usage is not None)
+        tier = text_of(found, "service_tier")
+        late = self._began and tier not in ("", self._tier)
+        self._tier = tier or self._tier
+        if late:
+            out.append(Served(tier))
         if begins:
             self._began = True
             head = read_head(found)
             self._id = head["id"]
-            out.append(Began(service_tier=text_of(found, "service_tier"), **head))
+            out.append(Began(service_tier=self._tier, **head))
         self._sources = read_sources(found) or self._sources
         for at, choice in enumerate(choices):
             if isinstance(choice, dict):

@@ -25,6 +25,7 @@ from providers.dialects.canon import (
     PartEnded,
     Refusal,
     Request,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -95,6 +96,8 @@ class Writer:
                 return self._stopped(delta)
             case Counted(usage):
                 self._usage = usage
+            case Served(tier):
+                self._base["service_tier"] = tier
             case Noted(extras):
                 self._noted(extras)
         return b""

@@ -22,6 +22,7 @@ from providers.dialects.canon import (
     PartEnded,
     Refusal,
     Request,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -52,6 +53,7 @@ class Composer:
         self._sums_up = request.reasoning is not None and bool(request.reasoning.show)
         self._began: Began | None = None
         self._base = ""
+        self._tier = ""
         self._usage: Usage | None = None
         self._extras: dict[str, Any] = {}
         self._stop = Stopped("")
@@ -88,11 +90,19 @@ class Composer:
             case Stopped():
                 self._stop = delta
                 out += self._close(complete=delta.stop not in _INCOMPLETE)
+            case Counted() | Served() | Noted():
+                self._note(delta)
+        return out
+
+    def _note(self, delta: Counted | Served | Noted) -> None:
+        """Keep what the end says of the whole answer."""
+        match delta:
             case Counted(usage):
                 self._usage = usage
+            case Served(tier):
+                self._tier = tier
             case Noted(extras):
                 self._extras |= extras
-        return out
 
     def end(self) -> list[Event]:
         """The events that end the response."""
@@ -109,7 +119,7 @@ class Composer:
         status = "incomplete" if reason else "failed" if stop == "error" else "completed"
         out = self._object(status, self._output)
         began = self._began or Began()
-        out["service_tier"] = tier(began.service_tier, "default")
+        out["service_tier"] = tier(self._tier or began.service_tier, "default")
         out["usage"] = usage_object(self._usage)
         if reason:
             out["incomplete_details"] = {"reason": reason}

@@ -23,6 +23,7 @@ from providers.dialects.canon import (
     PartBegan,
     PartEnded,
     Refusal,
+    Served,
     Signed,
     Stopped,
     Text,
@@ -66,6 +67,7 @@ class Reader(StreamReader):
         super().__init__()
         self._count = 0
         self._calls = False
+        self._tier = ""
         self._items: dict[int, _Item] = {}
         self._out: list[Delta] = []
 
@@ -90,6 +92,10 @@ class Reader(StreamReader):
         response = found.get("response")
         if isinstance(response, dict):
             self._out += self._start(response)
+            tier = string(response.get("service_tier"))
+            if tier and tier != self._tier:
+                self._tier = tier
+                self._out.append(Served(tier))
             if kind in _ENDS:
                 self._end_response(response)
             return
@@ -102,11 +108,12 @@ class Reader(StreamReader):
     # --- the response ------------------------------------------------------------------------------------------------
 
     def _head(self, found: dict[str, Any]) -> Began:
+        self._tier = string(found.get("service_tier"))
         return Began(
             string(found.get("id")),
             string(found.get("model")),
             tokens(found.get("created_at")) or 0,
-            string(found.get("service_tier")),
+            self._tier,
             NAME,
         )
 
