@@ -34,7 +34,7 @@ class Front:
         self.token = self.place.token()
 
     def run(
-        self, command: Sequence[str | Path], folder: Path, env: Mapping[str, str], seconds: float = 120
+        self, command: Sequence[str | Path], folder: Path, env: Mapping[str, str], seconds: float = 300
     ) -> subprocess.CompletedProcess[str]:
         """Run a client with nothing of the caller's environment but the path. One that hangs ends with -9."""
         own = {"PATH": os.environ["PATH"], "HOME": str(folder), "NO_PROXY": "127.0.0.1,localhost"}
