@@ -57,10 +57,18 @@ class Family(msgspec.Struct, frozen=True):
     inline: Inline = Inline()
     #: Also where its own dialect gives it by URL: other hosts of that dialect read it.
     inline_own: bool = False
+    #: The dialect in which it is asked for embeddings, if it makes any, and what stands in place of `path` then;
+    #: `{verb}` in it is the dialect's.
+    embedding: str = ""
+    embed_path: str = ""
 
     def speaks(self, dialect: str) -> bool:
         """Whether a request in this dialect goes to an upstream of this family as it is."""
-        return bool(dialect) and self.dialect == dialect
+        return bool(dialect) and dialect in (self.dialect, self.embedding)
+
+    def serves(self, dialect: str) -> bool:
+        """Whether requests for what this dialect asks for, chat or embeddings, can be sent to it somehow."""
+        return bool(self.embedding if dialect in EMBEDDING_DIALECTS else self.dialect)
 
     @property
     def is_served(self) -> bool:
@@ -76,6 +84,12 @@ _RESPONSES: Final = "openai_responses"
 _ANTHROPIC: Final = "anthropic_messages"
 _GOOGLE: Final = "google_generate"
 _BEDROCK: Final = "bedrock_converse"
+OPENAI_EMBEDDINGS: Final = "openai_embeddings"
+GOOGLE_EMBEDDINGS: Final = "google_embeddings"
+#: Those that clients ask for embeddings in.
+EMBEDDING_DIALECTS: Final = frozenset({OPENAI_EMBEDDINGS, GOOGLE_EMBEDDINGS})
+_EMBEDDINGS: Final = "embeddings"
+_INVOKE: Final = "model/{model}/invoke"
 #: The backend of ChatGPT knows its callers by these, beside the account that comes with the token.
 _CODEX_HEADERS: Final = (("openai-beta", "responses=experimental"), ("originator", "jackfield"))
 
@@ -98,8 +112,15 @@ _VERTEX: Final = Inline(
 )
 
 _FAMILIES = (
-    Family(OPENAI_COMPLETIONS, OPENAI_CHAT, "chat/completions", inline=_NO_FILES),
-    Family(OPENAI_RESPONSES, _RESPONSES, "responses"),
+    Family(
+        OPENAI_COMPLETIONS,
+        OPENAI_CHAT,
+        "chat/completions",
+        inline=_NO_FILES,
+        embedding=OPENAI_EMBEDDINGS,
+        embed_path=_EMBEDDINGS,
+    ),
+    Family(OPENAI_RESPONSES, _RESPONSES, "responses", embedding=OPENAI_EMBEDDINGS, embed_path=_EMBEDDINGS),
     Family("anthropic-messages", _ANTHROPIC, "v1/messages", headers=(("anthropic-version", "2023-06-01"),)),
     Family(
         "google-generative-ai",
@@ -108,6 +129,8 @@ _FAMILIES = (
         "models/{model}:streamGenerateContent?alt=sse",
         model_in_body=False,
         inline=_GEMINI,
+        embedding=GOOGLE_EMBEDDINGS,
+        embed_path="models/{model}:{verb}",
     ),
     Family(
         "google-vertex",
@@ -116,6 +139,8 @@ _FAMILIES = (
         ":streamGenerateContent?alt=sse",
         model_in_body=False,
         inline=_VERTEX,
+        embedding="vertex_embeddings",
+        embed_path=":{verb}",
     ),
     Family(
         "google-vertex-anthropic",
@@ -127,7 +152,14 @@ _FAMILIES = (
         inline=_BYTES,  # only base64 sources, says platform.claude.com/docs/en/build-with-claude/vision of this host
         inline_own=True,
     ),
-    Family("azure-openai", OPENAI_CHAT, "chat/completions", inline=_NO_FILES),
+    Family(
+        "azure-openai",
+        OPENAI_CHAT,
+        "chat/completions",
+        inline=_NO_FILES,
+        embedding=OPENAI_EMBEDDINGS,
+        embed_path=_EMBEDDINGS,
+    ),
     Family(
         "bedrock-converse",
         _BEDROCK,
@@ -135,6 +167,8 @@ _FAMILIES = (
         "model/{model}/converse-stream",
         model_in_body=False,
         inline=_BYTES,
+        embedding="bedrock_embeddings",
+        embed_path=_INVOKE,
     ),
     Family(
         "bedrock-converse-stream",
@@ -143,8 +177,10 @@ _FAMILIES = (
         "model/{model}/converse-stream",
         model_in_body=False,
         inline=_BYTES,
+        embedding="bedrock_embeddings",
+        embed_path=_INVOKE,
     ),
-    Family("cohere-chat", "cohere_chat", "chat"),
+    Family("cohere-chat", "cohere_chat", "chat", embedding="cohere_embeddings", embed_path="embed"),
     Family(
         "openai-codex-responses",
         _RESPONSES,
@@ -172,10 +208,19 @@ _FAMILIES = (
         "v2/inference/deployments/{model}/chat/completions?api-version=2024-12-01-preview",
         model_in_body=False,
         inline=_NO_FILES,
+        embedding=OPENAI_EMBEDDINGS,
+        embed_path="v2/inference/deployments/{model}/embeddings",
     ),
     Family("github-copilot", OPENAI_CHAT, "chat/completions", inline=_NO_FILES),
     Family("gitlab-duo", "gitlab_duo", "api/v4/chat/completions", model_in_body=False, retold=True),
-    Family("ollama-native", "ollama_native", "api/chat", inline=Inline(("image",))),
+    Family(
+        "ollama-native",
+        "ollama_native",
+        "api/chat",
+        inline=Inline(("image",)),
+        embedding="ollama_embeddings",
+        embed_path="api/embed",
+    ),
     Family("pollinations-simple"),
     # It holds a request for up to `wait` seconds while the job is done.
     Family("theta-on-demand", "theta_infer", "infer_request/{model}?wait=60", model_in_body=False, ponders=75.0),
@@ -198,12 +243,14 @@ def choose(dialect: str, default: str, offered: dict[str, str], asked: str = "")
 
     `asked` is what the route, the account or the model fixes and always wins. Otherwise the provider's `default` when
     it speaks the dialect, else the first of the families it also offers (`offered`: family -> base URL) that does, else
-    `default`, else the first that requests can be translated for.
+    `default`, else the first that requests can be translated for. For embeddings `default` comes first if it makes any.
     """
     if asked:
         return asked
     known = [family for family in map(FAMILIES.get, (default, *offered)) if family is not None]
+    if dialect in EMBEDDING_DIALECTS and known and known[0].serves(dialect):
+        return known[0].name  # where a provider says how its models embed; its compatible APIs often only chat
     for family in known:
         if family.speaks(dialect):
             return family.name
-    return next((family.name for family in known if family.is_served), default)
+    return next((family.name for family in known if family.serves(dialect)), default)

@@ -192,21 +192,24 @@ def _normal(url: str) -> str:
 
 
 @functools.lru_cache(maxsize=16384)
-def call_url(base: str, family: str, model: str, stream: bool = False) -> str:
+def call_url(base: str, family: str, model: str, stream: bool = False, instead: str = "") -> str:
     """The URL of a request for `model` below a base URL, joined as C-21 says; a query string of the base stays.
 
     The family's path is appended, without the segments that the base already ends in. The OpenAI families take each
-    other's endpoint off first, and bare hosts of the vendors get their version.
+    other's endpoint off first, and bare hosts of the vendors get their version. `instead` stands in place of that path.
     """
     parts = urlsplit(base)
     path = parts.path.rstrip("/")
     known = FAMILIES[family]
     tail, _, query = ((known.stream_path if stream else "") or known.path).partition("?")
-    for other in _OTHERS_ENDPOINT.get(family, ()):
+    for other in (*_OTHERS_ENDPOINT.get(family, ()), *((f"/{instead}",) if instead else ())):
         path = path.removesuffix(other)
     if not path:
         path = _BARE_HOSTS.get((parts.hostname or "", family), "")
-    path = _joined(path, tail).replace(MODEL, quote(model, safe="@"))
+    path = _joined(path, tail)
+    if instead:
+        path = path.removesuffix(tail) + instead
+    path = path.replace(MODEL, quote(model, safe="@"))
     return urlunsplit((parts.scheme, parts.netloc, path, _asked(parts.query, query), ""))
 
 

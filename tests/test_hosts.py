@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.entries import AccountEntry, ProviderEntry, Timeouts, Variable
-from providers.families import FAMILIES, OPENAI_CHAT, choose
+from providers.families import FAMILIES, OPENAI_CHAT, OPENAI_EMBEDDINGS, choose
 from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url, fill, origin_of
 
 
@@ -199,6 +199,13 @@ def test_the_family_of_a_request():
         choose(OPENAI_CHAT, "worker-fleet", {"byteplus-image": "x", "anthropic-messages": "y"}) == "anthropic-messages"
     )
     assert choose(OPENAI_CHAT, "worker-fleet", {}) == "worker-fleet"
+    assert choose(OPENAI_EMBEDDINGS, "google-vertex", {"openai-completions": "x"}) == "google-vertex"
+    assert (
+        choose(OPENAI_EMBEDDINGS, "anthropic-messages", {"bedrock-converse": "x", "azure-openai": "y"})
+        == "azure-openai"
+    )
+    assert choose(OPENAI_EMBEDDINGS, "anthropic-messages", {"cohere-chat": "x"}) == "cohere-chat"
+    assert choose(OPENAI_EMBEDDINGS, "anthropic-messages", {}) == "anthropic-messages"
     assert not FAMILIES["worker-fleet"].is_served
 
 

@@ -1,0 +1,42 @@
+"""Embeddings of Ollama (`/api/embed`), as an upstream. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from providers.dialects.canon import BadAnswer, Target, Written
+from providers.dialects.embedding import Answer, EmbeddingUpstream, Request, unsaid
+from providers.dialects.usage import tokens
+from providers.dialects.values import UNREADABLE
+
+NAME: Final = "ollama_embeddings"
+
+
+class _Said(msgspec.Struct):
+    embeddings: list[list[float]]
+    prompt_eval_count: Any = None
+
+
+_decode: Final = msgspec.json.Decoder(_Said).decode
+
+
+def write_request(request: Request, target: Target) -> Written:
+    """The request."""
+    body: dict[str, Any] = {"input": request.texts}
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    return Written(body, unsaid(request, "user", "task", "title"))
+
+
+def read_answer(body: bytes) -> Answer:
+    """The answer. Raises BadAnswer."""
+    try:
+        said = _decode(body)
+    except UNREADABLE as error:
+        raise BadAnswer("the upstream's answer holds no embeddings") from error
+    return Answer(said.embeddings, tokens(said.prompt_eval_count))
+
+
+OLLAMA: Final = EmbeddingUpstream(write_request=write_request, read_answer=read_answer)
