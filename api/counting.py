@@ -44,6 +44,8 @@ class Counting(Asked):
 
     __slots__ = ()
 
+    service = ""
+
     def __init__(
         self, dialect: str, fields: Fields, model: str | None = None, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:

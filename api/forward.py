@@ -89,6 +89,7 @@ class _Forward:
             trip.project.id,
             asked,
             self.asked.dialect,
+            service=self.asked.service,
             draw=random.random(),  # noqa: S311 - spreads load
             # Otherwise the candidates without a key are passed over when their turn comes.
             available=partial(why_unavailable, trip) if asked in ("", AUTO) else None,

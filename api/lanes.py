@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 from django.conf import settings
@@ -81,6 +81,9 @@ class Asked:
         "model",
         "stream",
     )
+
+    #: What kind of model answers; empty: any.
+    service: ClassVar[str] = "text"
 
     def __init__(
         self,
@@ -170,7 +173,7 @@ class Asked:
                 fields.set("stream_options", self._options)
         if self.stream and not stream and "stream" in fields:
             fields.set("stream", b"false")
-        dropped = shape(_Raw(fields), candidate.quirks) if shapes(candidate.quirks) else ()
+        dropped = shape(RawMembers(fields), candidate.quirks) if shapes(candidate.quirks) else ()
         return Told(fields.body(), family.headers + self.headers, named(dropped), _accepted(family, stream), True)
 
     def _translated(self, candidate: Candidate, family: Family, model: str, stream: bool, members: _Members) -> Told:
@@ -287,7 +290,7 @@ class Asked:
         return UPSTREAMS[FAMILIES[family].dialect].splitter()
 
 
-class _Raw:
+class RawMembers:
     """The members of the client's own bytes, for quirks."""
 
     def __init__(self, fields: Fields) -> None:

@@ -17,7 +17,10 @@ from api.naming import plan_for
 from api.views import DataView
 from providers.families import OPENAI_CHAT
 from routing.resolve import AUTO, allowed_models
-from routing.snapshot import ModelEntry, Snapshot
+from routing.snapshot import EMBEDDING, ModelEntry, Snapshot
+
+_GENERATES: Final = ["generateContent", "streamGenerateContent"]
+_EMBEDS: Final = ["embedContent", "batchEmbedContents"]
 
 
 class _Listed(NamedTuple):
@@ -26,6 +29,7 @@ class _Listed(NamedTuple):
     id: str
     created: int
     owner: str
+    service: str = ""
 
 
 def _openai(model: _Listed) -> dict[str, Any]:
@@ -52,11 +56,8 @@ def _anthropic_page(models: Sequence[_Listed]) -> dict[str, Any]:
 
 
 def _google(model: _Listed) -> dict[str, Any]:
-    return {
-        "name": f"models/{model.id}",
-        "displayName": model.id,
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
-    }
+    methods = _EMBEDS if model.service == EMBEDDING else _GENERATES
+    return {"name": f"models/{model.id}", "displayName": model.id, "supportedGenerationMethods": methods}
 
 
 def _google_page(models: Sequence[_Listed]) -> dict[str, Any]:
@@ -124,7 +125,7 @@ class Model(Models):
 
 
 def _listed(entry: ModelEntry) -> _Listed:
-    return _Listed(entry.name, entry.created, "jackfield")
+    return _Listed(entry.name, entry.created, "jackfield", entry.service)
 
 
 def _asked_in(request: ASGIRequest) -> str:

@@ -90,6 +90,7 @@ def _paths() -> dict[str, Any]:
         "/v1/messages/count_tokens": _post(
             "countTokens", "CountTokensRequest", "CountedTokens", _ANTHROPIC, parameters=[_VERSION, _BETA]
         ),
+        "/v1/embeddings": _post("embed", "EmbeddingsRequest", "Embeddings", _OPENAI),
         "/v1/models": _get("listModels", ("Models", "AnthropicModels", "GoogleModels"), parameters=[_VERSION]),
         "/v1/models/{model}": _get("model", ("Model", "AnthropicModel", "GoogleModel"), parameters=[_NAME, _VERSION]),
         "/v1beta/models": _get("listModelsForGoogle", ("GoogleModels",), _GOOGLE),
@@ -115,6 +116,12 @@ def _paths() -> dict[str, Any]:
         )
         paths[f"{at}:countTokens"] = _post(
             f"countGooglesTokens{suffix}", "CountGooglesTokensRequest", "TotalTokens", _GOOGLE, parameters=[_NAME]
+        )
+        paths[f"{at}:embedContent"] = _post(
+            f"embedContent{suffix}", "EmbedContentRequest", "Embedded", _GOOGLE, parameters=[_NAME]
+        )
+        paths[f"{at}:batchEmbedContents"] = _post(
+            f"batchEmbedContents{suffix}", "BatchEmbedContentsRequest", "AllEmbedded", _GOOGLE, parameters=[_NAME]
         )
     return paths
 

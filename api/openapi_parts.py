@@ -48,6 +48,21 @@ _MESSAGES: Final = many(one({"role": _ROLES, "content": ANY}, "role"), "The conv
 _TURNS: Final = many(one({"role": _ROLE, "content": _TEXT}, "role", "content"), "The conversation.")
 _PARTS: Final = many(one({"text": STRING}))
 _CONTENTS: Final = many(one({"role": {"enum": ["user", "model"]}, "parts": _PARTS}, "parts"), "The conversation.")
+_LENGTH: Final[Schema] = {"type": ["integer", "null"], "minimum": 1, "description": "Of the vectors."}
+_TASK: Final[Schema] = {
+    "enum": [
+        "RETRIEVAL_QUERY",
+        "RETRIEVAL_DOCUMENT",
+        "SEMANTIC_SIMILARITY",
+        "CLASSIFICATION",
+        "CLUSTERING",
+        "QUESTION_ANSWERING",
+        "FACT_VERIFICATION",
+        "CODE_RETRIEVAL_QUERY",
+    ]
+}
+_CONTENT: Final = one({"parts": _PARTS | {"minItems": 1}}, "parts")
+_VALUES: Final = one({"values": many({"type": "number"})}, "values")
 _HELLO: Final = [{"role": "user", "content": "hello"}]
 _HELLO_GOOGLE: Final = [{"role": "user", "parts": [{"text": "hello"}]}]
 
@@ -99,6 +114,44 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {"contents": _CONTENTS, "generateContentRequest": one({})}, example={"contents": _HELLO_GOOGLE}
     ),
     "TotalTokens": one({"totalTokens": NUMBER}, "totalTokens"),
+    "EmbeddingsRequest": one(
+        {
+            "model": _MODEL,
+            "input": {
+                "anyOf": [STRING, many(STRING) | {"minItems": 1}, many(NUMBER), many(many(NUMBER))],
+                "description": "Texts; tokens only for upstreams of OpenAI's own dialect.",
+            },
+            "dimensions": _LENGTH,
+            "encoding_format": {"enum": ["float", "base64"]},
+            "user": STRING,
+            "input_type": STRING | {"description": "What the texts are for, in Cohere's words."},
+        },
+        "input",
+        example={"model": "sandbox-embed", "input": "hello"},
+    ),
+    "Embeddings": one(
+        {
+            "object": {"const": "list"},
+            "data": many(
+                one({"embedding": {"anyOf": [many({"type": "number"}), STRING]}, "index": NUMBER}, "embedding")
+            ),
+            "model": STRING,
+            "usage": ANY,
+        },
+        "data",
+    ),
+    "EmbedContentRequest": one(
+        {"content": _CONTENT, "taskType": _TASK, "title": STRING, "outputDimensionality": _LENGTH},
+        "content",
+        example={"content": {"parts": [{"text": "hello"}]}},
+    ),
+    "Embedded": one({"embedding": _VALUES, "usageMetadata": one({})}, "embedding"),
+    "BatchEmbedContentsRequest": one(
+        {"requests": many(ref("EmbedContentRequest")) | {"minItems": 1}},
+        "requests",
+        example={"requests": [{"content": {"parts": [{"text": "hello"}]}}]},
+    ),
+    "AllEmbedded": one({"embeddings": many(_VALUES), "usageMetadata": one({})}, "embeddings"),
     "Model": one({"id": STRING, "object": {"const": "model"}, "created": NUMBER, "owned_by": STRING}, "id", "object"),
     "Models": one({"object": {"const": "list"}, "data": many(ref("Model"))}, "object", "data"),
     "AnthropicModel": one({"type": {"const": "model"}, "id": STRING, "display_name": STRING}, "type", "id"),

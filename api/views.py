@@ -22,6 +22,7 @@ from api.answer import JSON, Answer
 from api.auth import Caller, HasProject, ProjectToken
 from api.body import read_json
 from api.counting import Counting
+from api.embedding import Embedding
 from api.errors import ApiError, Fault
 from api.lanes import Asked
 from api.refusals import dialect_of
@@ -202,6 +203,27 @@ class CountGooglesTokens(Conversation):
     async def post(self, request: Request, name: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
         fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
         return await counting.count(self.trip, Counting(self.dialect, fields, model=name))
+
+
+class Embeddings(Conversation):
+    """POST /v1/embeddings."""
+
+    endpoint = "embeddings"
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        return await forward.chat(self.trip, Embedding(self.dialect, fields))
+
+
+class EmbedContent(Conversation):
+    """POST /v1beta/models/{model}:embedContent and :batchEmbedContents, below /v1 as well."""
+
+    endpoint = "embeddings"
+    dialect = "google_generate"
+
+    async def post(self, request: Request, name: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
+        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        return await forward.chat(self.trip, Embedding(self.dialect, fields, verb, model=name))
 
 
 class NotFound(DataView):

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import logging
+import math
 import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -30,7 +33,10 @@ MODELS: Final = {
     "error": "500",
     "error-body": "200 with an error as body",
     "error-event": "a stream whose first event is an error",
+    "embed": "makes vectors, at /v1/embeddings, and nothing else",
 }
+#: The length of its vectors unless told.
+DIMENSIONS: Final = 8
 LOREM: Final = (
     "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
     "magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo "
@@ -130,6 +136,29 @@ def event(data: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
+def embeddings(body: dict[str, Any]) -> bytes | None:
+    """Vectors of length 1 that are made of the letters of the texts; None: `input` is no text."""
+    asked, length = body.get("input"), body.get("dimensions") or DIMENSIONS
+    texts = [asked] if isinstance(asked, str) else asked
+    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+        return None
+    if type(length) is not int or not 1 <= length <= 4096:
+        return None
+    data = []
+    for index, text in enumerate(texts):
+        counts = [1.0] * length
+        for letter in text:
+            counts[ord(letter) % length] += 1
+        whole = math.hypot(*counts)
+        vector = [count / whole for count in counts]
+        said = base64.b64encode(struct.pack(f"<{length}f", *vector)).decode()
+        packed = body.get("encoding_format") == "base64"
+        data.append({"object": "embedding", "index": index, "embedding": said if packed else vector})
+    asked_words = sum(len(text.split()) for text in texts)
+    usage = {"prompt_tokens": asked_words, "total_tokens": asked_words}
+    return json.dumps({"object": "list", "data": data, "model": body["model"], "usage": usage}).encode()
+
+
 async def read_body(receive: Receive) -> bytes:
     parts: list[bytes] = []
     while True:
@@ -175,6 +204,20 @@ def checked(raw: bytes) -> dict[str, Any] | str:
     return body
 
 
+async def embed(receive: Receive, send: Send) -> None:
+    """POST /v1/embeddings."""
+    try:
+        body = json.loads(await read_body(receive))
+    except ValueError:
+        body = None
+    said = embeddings(body) if isinstance(body, dict) and body.get("model") == "embed" else None
+    if said is None:
+        message = "Send texts as `input`, at most 4096 `dimensions`, and `embed` as the model."
+        await reply(send, 400, error_body(message, "invalid_request_error", None))
+    else:
+        await reply(send, 200, said)
+
+
 async def chat(scope: Scope, receive: Receive, send: Send) -> None:
     """POST /v1/chat/completions."""
     body = checked(await read_body(receive))
@@ -182,7 +225,7 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
         await reply(send, 400, error_body(body, "invalid_request_error", None))
         return
     model = body.get("model")
-    if model not in MODELS:
+    if model not in MODELS or model == "embed":
         names = ", ".join(MODELS)
         await reply(
             send,
@@ -239,6 +282,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await reply(send, 401, error_body("The key is missing or wrong.", "authentication_error", "invalid_api_key"))
     elif (scope["method"], scope["path"]) == ("POST", "/v1/chat/completions"):
         await chat(scope, receive, send)
+    elif (scope["method"], scope["path"]) == ("POST", "/v1/embeddings"):
+        await embed(receive, send)
     elif (scope["method"], scope["path"]) == ("GET", "/v1/models"):
         await models(send)
     else:

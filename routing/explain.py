@@ -13,12 +13,12 @@ import msgspec
 
 from keys.minted import minted
 from keys.vault import why_closed
-from providers.families import OPENAI_CHAT
+from providers.families import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from providers.hosts import BadUrl, base_url
 from routing.allow import identity_of
 from routing.resolve import Candidate, Dropped, Plan, Unresolved, resolve
 from routing.serving import Keys, key_set_in_use, keys_of, reasons, to_enter_again, why_not
-from routing.snapshot import Snapshot
+from routing.snapshot import EMBEDDING, Snapshot
 
 _PRICES = ("price_input", "price_output", "price_cache_read", "price_cache_write")
 
@@ -29,7 +29,7 @@ class UnknownProject(ValueError):
 
 def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPENAI_CHAT) -> dict[str, Any]:
     """What a request for `name` in this dialect would meet, as plain data for JSON. Without a project nothing is
-    forbidden.
+    forbidden. Of a model that embeds, a request for embeddings in OpenAI's dialect.
 
     Raises UnknownProject. A name that leads nowhere is no error here: it is told under "error".
     """
@@ -44,6 +44,10 @@ def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPE
         "candidates": [],
         "dropped": [],
     }
+
+    public = snapshot.models.get(str(found["identity"]))
+    if public is not None and public.service == EMBEDDING:
+        dialect = OPENAI_EMBEDDINGS
 
     def available(candidate: Candidate) -> str | None:
         return why_not(snapshot, candidate, dialect, _keys(snapshot, candidate, project_id))

@@ -8,6 +8,7 @@ first slash; the prefix table, longest first; else a refusal with up to three su
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -66,7 +67,8 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
 class Unresolved(Exception):
     """A name that leads nowhere. `code` is stable; `message` is for the caller and names nothing he may not see.
 
-    model_required, model_not_found, model_not_allowed, provider_deferred, no_candidate, auto_not_configured.
+    model_required, model_not_found, model_not_allowed, provider_deferred, no_candidate, auto_not_configured,
+    unsupported_parameter.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ def resolve(
     model: str,
     *,
     dialect: str = "",
+    service: str = "",
     draw: float = 0.0,
     available: Available | None = None,
     latency: Latency | None = None,
@@ -108,23 +111,15 @@ def resolve(
     """The candidates for a model name, best first. Raises Unresolved.
 
     `dialect` is the client's: a family that speaks it is taken where the provider offers one and nothing says
-    otherwise. `draw` in [0, 1) decides between routes of one priority by their weights; equal arguments give equal
-    plans. Candidates that `available` speaks against are dropped, unless that would leave none: then the caller tries
-    them and reports their own error (F-20).
+    otherwise. `service`: what is asked for, empty for nothing yet. `draw` in [0, 1) decides between routes of one
+    priority by their weights; equal arguments give equal plans. Candidates that `available` speaks against are dropped,
+    unless that would leave none: then the caller tries them and reports their own error (F-20).
     """
     name = model.strip()
     if not name or name == AUTO:
-        return _auto(
-            snapshot,
-            project_id,
-            name,
-            dialect=dialect,
-            draw=draw,
-            available=available,
-            latency=latency,
-        )
+        return _auto(snapshot, project_id, name, dialect, service, draw=draw, available=available, latency=latency)
     allow = allowance(snapshot, project_id)
-    target = _target(snapshot, allow, name, dialect)
+    target = _target(snapshot, allow, name, dialect, service)
     ordered = drawn(target.candidates, draw) if target.draws else target.candidates
     if available is None:
         return Plan(name, target.identity, target.identity, ordered, target.dropped)
@@ -150,12 +145,15 @@ def _drop(candidate: Candidate, reason: str) -> Dropped:
     return Dropped(f"{candidate.account.name}/{candidate.upstream_model}", reason, candidate)
 
 
-def _target(snapshot: Snapshot, allow: Allowance, name: str, dialect: str) -> _Target:
+def _target(snapshot: Snapshot, allow: Allowance, name: str, dialect: str, service: str) -> _Target:
     """Steps two to four of the order of meanings."""
     public = name if name in snapshot.models else snapshot.aliases.get(name)
     forbidden = False
     if public is not None:
         if allow.permits(public):
+            lack = snapshot.models[public].lacks(service)
+            if lack:
+                raise Unresolved("unsupported_parameter", lack)
             return _of_model(snapshot, snapshot.models[public], dialect)
         forbidden = True
     ref = ref_of(snapshot, name)
@@ -327,8 +325,9 @@ def _auto(
     snapshot: Snapshot,
     project_id: int,
     asked: str,
-    *,
     dialect: str,
+    service: str,
+    *,
     draw: float,
     available: Available | None,
     latency: Latency | None,
@@ -355,7 +354,7 @@ def _auto(
     refusal: Unresolved | None = None
     for position, name in enumerate(dict.fromkeys(wanted)):
         try:
-            plan = resolve(snapshot, project_id, name, dialect=dialect, draw=draw)
+            plan = resolve(snapshot, project_id, name, dialect=dialect, service=service, draw=draw)
         except Unresolved as error:
             refusal = refusal or error
             dropped.append(Dropped(name, error.message))
@@ -367,7 +366,7 @@ def _auto(
             ready.append((measured or 0.0, position, chosen))
         else:
             unready.append(plan)
-    ready.sort(key=_speed)
+    ready.sort(key=itemgetter(0, 1))
     plans = [plan for _, _, plan in ready] or unready
     if not plans:
         assert refusal is not None
@@ -386,10 +385,6 @@ def _auto(
         candidates=tuple(places.values()),
         dropped=(*dropped, *(drop for plan in plans for drop in plan.dropped)),
     )
-
-
-def _speed(ready: tuple[float, int, Plan]) -> tuple[float, int]:
-    return ready[0], ready[1]
 
 
 __all__ = [

@@ -64,7 +64,7 @@ def keys_of(snapshot: Snapshot, candidate: Candidate, project_id: int | None, wh
 def reasons(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) -> Iterator[Reason]:
     """Everything that keeps a candidate of the resolver from serving a request in this dialect."""
     family = FAMILIES.get(candidate.family)
-    if family is None or not family.is_served:
+    if family is None or not family.serves(dialect):
         yield Reason("dialect", f"requests of the family {candidate.family} cannot be sent yet")
     if SCHEMES.get(candidate.provider.credential) is None:
         yield Reason("credential", f"the credential {candidate.provider.credential} cannot be used yet")

@@ -7,12 +7,15 @@ Structs are kept out of the garbage collector (gc=False): none can be part of a 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from keys.entries import KeySetEntry, ProjectEntry, TokenEntry
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry
+
+#: The service of models that make embeddings.
+EMBEDDING: Final = "embedding"
 
 
 class RouteEntry(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +43,16 @@ class ModelEntry(msgspec.Struct, frozen=True, gc=False):
     enabled: bool
     created: int
     routes: tuple[RouteEntry, ...]
+
+    def lacks(self, service: str) -> str:
+        """Why it is not the one to ask for this service, or nothing: what embeds does nothing else, and only it embeds.
+
+        What is asked of the other services differs from model to model: upstreams say it.
+        """
+        if not service or (service == EMBEDDING) == (self.service == EMBEDDING):
+            return ""
+        does = "makes embeddings and nothing else" if self.service == EMBEDDING else "makes no embeddings"
+        return f"The model '{self.name}' {does}."
 
 
 class PrefixEntry(msgspec.Struct, frozen=True, gc=False):

@@ -23,6 +23,15 @@ def test_every_family_that_is_served_stands_beside_its_dialect() -> None:
     assert listed == {family.name: family.dialect for family in FAMILIES.values() if family.is_served}
 
 
+def test_every_family_that_embeds_stands_beside_how_it_is_asked() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| `(.+)` \|$", section("dialects.md", "Embeddings"), re.MULTILINE)
+    listed = {family: dialect for dialect, families, _ in rows for family in re.findall(r"`([\w-]+)`", families)}
+    assert listed == {family.name: family.embedding for family in FAMILIES.values() if family.embedding}
+    for family in FAMILIES.values():
+        paths = " ".join(path for dialect, _, path in rows if dialect == family.embedding)
+        assert family.embed_path.replace("{verb}", "").rstrip(":") in paths
+
+
 def test_every_quirk_is_described() -> None:
     rows = re.findall(r"^\| (`.+?`) \|", section("configuration.md", "Quirks"), re.MULTILINE)
     listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]

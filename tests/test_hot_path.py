@@ -21,6 +21,8 @@ def requests(plane: Any) -> None:
     for model in ("m-ok", "m-status-500-ok", "m-limited-all", "m-cut-2-fin", "unknown"):
         for stream in (False, True):
             plane.ask(model, stream=stream)
+    plane.client.post("/v1/embeddings", json={"model": "m-embeds", "input": "hi"})
+    plane.client.post("/v1beta/models/m-embeds:embedContent", json={"content": {"parts": [{"text": "hi"}]}})
     plane.client.get("/v1/models")
     plane.client.get("/v1/models/m-ok")
     plane.client.get("/v1/models", headers={"authorization": "Bearer no"})
@@ -34,6 +36,8 @@ def warm(plane: Any) -> Any:
     plane.scenario("status:500", "ok")
     plane.scenario("limited:all")
     plane.scenario("cut:2:fin")
+    plane.world.model("m-embeds", (plane.account, "ok"), service="embedding")
+    plane.settle()
     requests(plane)
     return plane
 

@@ -53,7 +53,7 @@ def test_what_is_there_is_described() -> None:
             taken = {name for name in view.http_method_names if hasattr(view, name)} - {"options", "head"}
             assert described.get(pattern.name or "", set()) == taken, pattern.name
     verbs = {
-        verb for pattern in urlpatterns for verb in re.findall(r"[:|(](\w+(?:Content|Tokens))", str(pattern.pattern))
+        verb for pattern in urlpatterns for verb in re.findall(r"[:|(](\w+(?:Contents?|Tokens))", str(pattern.pattern))
     }
     assert verbs <= {path.rpartition(":")[2] for path in document()["paths"]}
 
@@ -77,15 +77,16 @@ def test_every_reference_leads_somewhere() -> None:
 
 @pytest.fixture
 def echo(world: Any, gateway: Any, sandbox_upstream: str, eventually: Any) -> tuple[str, str]:
-    """The gateway's address and a token; its models `echo` and `lorem` are the sandbox's."""
+    """The gateway's address and a token; its models `echo`, `lorem` and `sandbox-embed` are the sandbox's."""
     from providers.sandbox import KEYS
 
     account = world.account("sandbox", sandbox_upstream, private_network=True, keys=KEYS[1:2])
     world.model("echo", (account, "echo"))
     world.model("lorem", (account, "lorem"))
+    world.model("sandbox-embed", (account, "embed"), service="embedding")
     token = world.token()
     headers = {"authorization": f"Bearer {token}"}
-    eventually(lambda: len(httpx.get(f"{gateway.url}/v1/models", headers=headers).json().get("data", ())) == 2)
+    eventually(lambda: len(httpx.get(f"{gateway.url}/v1/models", headers=headers).json().get("data", ())) == 3)
     return gateway.url, token
 
 
@@ -106,12 +107,12 @@ def test_answers_are_as_described(echo: tuple[str, str]) -> None:
     @schema.hook
     def map_body(context: Any, body: Any) -> Any:
         known = isinstance(body, dict) and "{model}" not in context.operation.path and len(repr(body)) % 4
-        return {**body, "model": "echo"} if known else body
+        return {**body, "model": served(context.operation.path)} if known else body
 
     @schema.hook
     def map_path_parameters(context: Any, path_parameters: Any) -> Any:
         known = "model" in (path_parameters or {}) and len(repr(path_parameters)) % 3
-        return {"model": "echo"} if known else path_parameters
+        return {"model": served(context.operation.path)} if known else path_parameters
 
     headers = {"authorization": f"Bearer {token}"}
     kept = ""
@@ -129,9 +130,15 @@ def test_answers_are_as_described(echo: tuple[str, str]) -> None:
         exercise(operation, headers)
 
 
+def served(path: str) -> str:
+    """The model that serves what is asked for at this path."""
+    return "sandbox-embed" if "mbed" in path else "echo"
+
+
 def example_of(operation: Any, kept: str, *, stream: bool) -> dict[str, Any]:
     """The request that the description gives as an example, as a stream too where it may be one."""
-    names = {name: value for name, value in (("model", "echo"), ("response", kept)) if f"{{{name}}}" in operation.path}
+    values = {"model": served(operation.path), "response": kept}
+    names = {name: value for name, value in values.items() if f"{{{name}}}" in operation.path}
     made: dict[str, Any] = {"path_parameters": names}
     asked = document()["paths"][operation.path][operation.method].get("requestBody")
     if asked is None:

@@ -83,6 +83,23 @@ def test_wrong_key_and_unknown_model(sandbox_upstream: str) -> None:
     assert [row.id for row in client(sandbox_upstream).models.list()] == list(MODELS)
 
 
+def test_vectors_are_of_the_letters(sandbox_upstream: str) -> None:
+    embeddings = client(sandbox_upstream).embeddings
+    found = embeddings.create(model="embed", input=["one word", "two"], dimensions=16)
+    assert [len(datum.embedding) for datum in found.data] == [16, 16]
+    assert (found.usage.prompt_tokens, found.usage.total_tokens) == (3, 3)
+    plain = embeddings.create(model="embed", input="one word", encoding_format="float").data[0].embedding
+    assert len(plain) == 8 and sum(part * part for part in plain) == pytest.approx(1)
+    assert plain == embeddings.create(model="embed", input="one word", encoding_format="float").data[0].embedding
+    assert found.data[0].embedding == pytest.approx(
+        embeddings.create(model="embed", input="one word", dimensions=16, encoding_format="float").data[0].embedding
+    )
+    with pytest.raises(openai.BadRequestError):
+        embeddings.create(model="embed", input=[1, 2])
+    with pytest.raises(openai.NotFoundError):
+        client(sandbox_upstream).chat.completions.create(model="embed", messages=say("x"))
+
+
 def test_errors(sandbox_upstream: str) -> None:
     with pytest.raises(openai.InternalServerError):
         client(sandbox_upstream).chat.completions.create(model="error", messages=say("x"))
