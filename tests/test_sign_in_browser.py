@@ -80,3 +80,18 @@ def test_m28_the_page_waits_by_itself(
     picture(browser, "done-820")
     assert ProviderKey.objects.get().source == "login"
     assert complaints(browser) == []
+
+
+def test_who_is_signed_out_meanwhile_is_sent_to_the_login(
+    gateway: Any,
+    local: Issuer,  # noqa: F811 - the fixture
+    account: Any,  # noqa: F811 - the fixture
+    browser: webdriver.Chrome,
+    eventually: Callable[..., Any],
+) -> None:
+    local.answer("/code", {**CODE, "interval": 1})
+    browser.get(f"{gateway.url}/admin/providers/account/{account.pk}/sign-in/")
+    press(browser, "begin")
+    assert text(browser, ".jf-code") == "WDJB-MJHT"
+    browser.delete_cookie("sessionid")
+    eventually(lambda: "/login/" in browser.current_url, 20)

@@ -40,10 +40,11 @@
     asked.set("do", "check");
     let told;
     try {
-      const answer = await fetch(form.action, { method: "POST", body: asked, headers: { Accept: "application/json" }, redirect: "error" });
+      const answer = await fetch(form.action, { method: "POST", body: asked, headers: { Accept: "application/json" }, redirect: "manual" });
       if (!answer.ok) return location.reload(); // signed out, or no longer allowed: the page says so
       told = await answer.json();
     } catch {
+      if (Date.now() > ends) return over("The code has ended before it was entered. Begin again.");
       says.textContent = "Jackfield did not answer just now. It is asked again.";
       return later(5);
     }
