@@ -32,6 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(settings.HOME.root / "test.sqlite3")
+    else:  # no test pulls the plug of the server, so none need wait for its disk
+        database["OPTIONS"].setdefault("options", "-c synchronous_commit=off")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: as the last ones they kept one worker busy when the other had ended long ago."""
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish() -> None:
