@@ -177,6 +177,12 @@ class Upstreams:
     def say(self, body: Json, status: int = 200) -> None:
         self.answers.append(httpx.Response(status, json=body))
 
+    def taken(self) -> tuple[httpx.Request, Json]:
+        """The one request that was sent since this was asked last, and its body."""
+        (request,) = self.sent
+        self.sent.clear()
+        return request, json.loads(request.content)
+
     @property
     def bodies(self) -> list[Json]:
         return [json.loads(request.content) for request in self.sent]

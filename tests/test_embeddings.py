@@ -19,25 +19,24 @@ from tests.embedding_upstreams import KINDS, ONE, RELAYED, TWO, say_cohere, say_
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_openais_client_at_every_family(plane: Any, openai_client: Any, embeds: Any, embedders: Any, name: str) -> None:
-    one, model = KINDS[name], embeds(name)
-    embedders.say(one.says(ONE, TWO))
-    raw = openai_client.embeddings.with_raw_response.create(
-        model=model, input=["a", "b"], dimensions=64, encoding_format="float", user="u"
-    )
-    found = raw.parse()
-    assert [datum.embedding for datum in found.data] == [ONE, TWO]
-    assert [datum.index for datum in found.data] == [0, 1]
-    assert (found.model, found.usage.prompt_tokens, found.usage.total_tokens) == (model, 9, 9)
-    assert raw.headers["x-jackfield-dropped"] == ("" if name in RELAYED else "user")
-    (request,) = embedders.sent
-    assert (request.method, request.url.path) == ("POST", one.path)
-    assert request.headers["authorization"] == "Bearer key-1"
-    assert embedders.bodies == [one.body]
-    (row,) = plane.rows()
-    assert (row.endpoint, row.dialect, row.status, row.outcome) == ("embeddings", "openai_chat", 200, "ok")
-    assert (row.model, row.upstream_model, row.input_tokens, row.output_tokens) == (model, one.model, 9, 0)
+def test_openais_client_at_every_family(plane: Any, openai_client: Any, embeds: Any, embedders: Any) -> None:
+    for count, (name, one) in enumerate(KINDS.items(), 1):
+        model = embeds(name)
+        embedders.say(one.says(ONE, TWO))
+        raw = openai_client.embeddings.with_raw_response.create(
+            model=model, input=["a", "b"], dimensions=64, encoding_format="float", user="u"
+        )
+        found = raw.parse()
+        assert [datum.embedding for datum in found.data] == [ONE, TWO]
+        assert [datum.index for datum in found.data] == [0, 1]
+        assert (found.model, found.usage.prompt_tokens, found.usage.total_tokens) == (model, 9, 9)
+        assert raw.headers["x-jackfield-dropped"] == ("" if name in RELAYED else "user")
+        request, body = embedders.taken()
+        assert (request.method, request.url.path, body) == ("POST", one.path, one.body)
+        assert request.headers["authorization"] == "Bearer key-1"
+        row = plane.rows(count)[-1]
+        assert (row.endpoint, row.dialect, row.status, row.outcome) == ("embeddings", "openai_chat", 200, "ok")
+        assert (row.model, row.upstream_model, row.input_tokens, row.output_tokens) == (model, one.model, 9, 0)
 
 
 def test_queries_of_a_base_url_stay(embeds: Any, openai_client: Any, embedders: Any) -> None:
@@ -46,66 +45,66 @@ def test_queries_of_a_base_url_stay(embeds: Any, openai_client: Any, embedders: 
     assert embedders.sent[0].url.query == b"api-version=1"
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_googles_client_at_every_family(plane: Any, google_client: Any, embeds: Any, embedders: Any, name: str) -> None:
+def test_googles_client_at_every_family(plane: Any, google_client: Any, embeds: Any, embedders: Any) -> None:
     """`embed_content` of google-genai asks for a batch."""
-    one, model = KINDS[name], embeds(name)
-    embedders.say(one.says(ONE, TWO))
-    config = types.EmbedContentConfig(task_type="RETRIEVAL_QUERY", title="t", output_dimensionality=64)
-    found = google_client.models.embed_content(model=model, contents=["a", "b"], config=config)
-    assert found.embeddings is not None
-    assert [each.values for each in found.embeddings] == [ONE, TWO]
-    assert found.sdk_http_response is not None and found.sdk_http_response.headers is not None
-    dropped = found.sdk_http_response.headers["x-jackfield-dropped"]
-    (body,) = embedders.bodies
-    (request,) = embedders.sent
-    assert request.url.path == one.path
-    texts = [{"content": {"parts": [{"text": text}]}} for text in "ab"]
-    said = {"taskType": "RETRIEVAL_QUERY", "title": "t", "outputDimensionality": 64}
-    match name:
-        case "generative":
-            assert dropped == ""
-            assert [each.pop("model") for each in body["requests"]] == ["models/up"] * 2
-            assert [{**each, "content": {"parts": each["content"]["parts"]}} for each in body["requests"]] == [
-                text | said for text in texts
-            ]
-        case "vertex":
-            asked = [{"content": text, "task_type": "RETRIEVAL_QUERY", "title": "t"} for text in "ab"]
-            assert (dropped, body) == ("", {"instances": asked, "parameters": {"outputDimensionality": 64}})
-        case "vertex-later":
-            assert (dropped, body) == ("", {"requests": [text | {"embedContentConfig": said} for text in texts]})
-        case "cohere" | "bedrock":
-            assert (dropped, body) == ("title", one.body | {"input_type": "search_query"})
-        case _:
-            left = {key: value for key, value in one.body.items() if key not in ("encoding_format", "user")}
-            assert (dropped, body) == ("taskType,title", left)
-    (row,) = plane.rows()
-    assert (row.endpoint, row.dialect, row.input_tokens) == ("embeddings", "google_generate", 9)
+    for count, (name, one) in enumerate(KINDS.items(), 1):
+        model = embeds(name)
+        embedders.say(one.says(ONE, TWO))
+        config = types.EmbedContentConfig(task_type="RETRIEVAL_QUERY", title="t", output_dimensionality=64)
+        found = google_client.models.embed_content(model=model, contents=["a", "b"], config=config)
+        assert found.embeddings is not None
+        assert [each.values for each in found.embeddings] == [ONE, TWO]
+        assert found.sdk_http_response is not None and found.sdk_http_response.headers is not None
+        dropped = found.sdk_http_response.headers["x-jackfield-dropped"]
+        request, body = embedders.taken()
+        assert request.url.path == one.path
+        texts = [{"content": {"parts": [{"text": text}]}} for text in "ab"]
+        said = {"taskType": "RETRIEVAL_QUERY", "title": "t", "outputDimensionality": 64}
+        match name:
+            case "generative":
+                assert dropped == ""
+                assert [each.pop("model") for each in body["requests"]] == ["models/up"] * 2
+                assert [{**each, "content": {"parts": each["content"]["parts"]}} for each in body["requests"]] == [
+                    text | said for text in texts
+                ]
+            case "vertex":
+                asked = [{"content": text, "task_type": "RETRIEVAL_QUERY", "title": "t"} for text in "ab"]
+                assert (dropped, body) == ("", {"instances": asked, "parameters": {"outputDimensionality": 64}})
+            case "vertex-later":
+                assert (dropped, body) == ("", {"requests": [text | {"embedContentConfig": said} for text in texts]})
+            case "cohere" | "bedrock":
+                assert (dropped, body) == ("title", one.body | {"input_type": "search_query"})
+            case _:
+                left = {key: value for key, value in one.body.items() if key not in ("encoding_format", "user")}
+                assert (dropped, body) == ("taskType,title", left)
+        row = plane.rows(count)[-1]
+        assert (row.endpoint, row.dialect, row.input_tokens) == ("embeddings", "google_generate", 9)
 
 
-@pytest.mark.parametrize("version", ["v1", "v1beta", "v1alpha"])
-@pytest.mark.parametrize("name", ["generative", "openai", "vertex-later"])
-def test_one_text_is_asked_for_and_answered_as_one(
-    plane: Any, embeds: Any, embedders: Any, name: str, version: str
-) -> None:
-    model = embeds(name)
-    single = {"embedding": {"values": ONE}, "usageMetadata": {"promptTokenCount": 9}}
-    embedders.say(say_openai(ONE) if name == "openai" else single)
-    body = {"model": f"models/{model}", "content": {"parts": [{"text": "a"}, {"text": "b"}]}, "taskType": "CLUSTERING"}
-    answer = plane.client.post(f"/{version}/models/{model}:embedContent", json=body)
-    assert answer.json() == single
-    (request,) = embedders.sent
-    match name:
-        case "generative":
-            assert request.url.path == "/v1beta/models/up:embedContent"
-            assert embedders.bodies == [body | {"model": "models/up"}]
-        case "openai":
-            assert embedders.bodies == [{"model": "up", "input": ["a\nb"]}]
-            assert answer.headers["x-jackfield-dropped"] == "taskType"
-        case _:
-            assert request.url.path.endswith("/gemini-embedding-2:embedContent")
-            content = {"parts": [{"text": "a\nb"}]}
-            assert embedders.bodies == [{"content": content, "embedContentConfig": {"taskType": "CLUSTERING"}}]
+def test_one_text_is_asked_for_and_answered_as_one(plane: Any, embeds: Any, embedders: Any) -> None:
+    for name, version in (("generative", "v1"), ("openai", "v1beta"), ("vertex-later", "v1alpha")):
+        model = embeds(name)
+        single = {"embedding": {"values": ONE}, "usageMetadata": {"promptTokenCount": 9}}
+        embedders.say(say_openai(ONE) if name == "openai" else single)
+        body = {
+            "model": f"models/{model}",
+            "content": {"parts": [{"text": "a"}, {"text": "b"}]},
+            "taskType": "CLUSTERING",
+        }
+        answer = plane.client.post(f"/{version}/models/{model}:embedContent", json=body)
+        assert answer.json() == single
+        request, asked = embedders.taken()
+        match name:
+            case "generative":
+                assert request.url.path == "/v1beta/models/up:embedContent"
+                assert asked == body | {"model": "models/up"}
+            case "openai":
+                assert asked == {"model": "up", "input": ["a\nb"]}
+                assert answer.headers["x-jackfield-dropped"] == "taskType"
+            case _:
+                assert request.url.path.endswith("/gemini-embedding-2:embedContent")
+                content = {"parts": [{"text": "a\nb"}]}
+                assert asked == {"content": content, "embedContentConfig": {"taskType": "CLUSTERING"}}
 
 
 def test_bytes_of_the_same_dialect_pass_both_ways(plane: Any, embeds: Any, embedders: Any) -> None:

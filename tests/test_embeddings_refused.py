@@ -9,35 +9,33 @@ import openai
 import pytest
 from google import genai
 
-from tests.embedding_upstreams import ONE, TWO, Json, say_gemini, say_ollama, say_openai
+from tests.embedding_upstreams import ONE, TWO, say_gemini, say_ollama, say_openai
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.parametrize(
-    ("family", "model", "body", "param"),
-    [
-        ("cohere-chat", "embed-english-v3.0", {"input": "a", "dimensions": 64}, "dimensions"),
-        ("bedrock-converse", "cohere.embed-multilingual-v3", {"input": "a", "dimensions": 64}, "dimensions"),
-        ("bedrock-converse", "amazon.titan-embed-text-v1", {"input": "a", "dimensions": 64}, "dimensions"),
-        ("bedrock-converse", "anthropic.claude-haiku-4-5", {"input": "a"}, "model"),
-        ("anthropic-messages", "claude-haiku-4-5", {"input": "a"}, "model"),
-        ("openai-codex-responses", "gpt-5", {"input": "a"}, "model"),
-        ("cohere-chat", "embed-v4.0", {"input": [1, 2, 3]}, "input"),
-        ("ollama-native", "up", {"input": [[1, 2], [3]]}, "input"),
-    ],
-)
-def test_what_changes_the_answer_is_refused(
-    plane: Any, embeds_at: Any, embedders: Any, family: str, model: str, body: Json, param: str
-) -> None:
-    answer = plane.client.post(
-        "/v1/embeddings", json={"model": embeds_at("x", family, "https://x.example", model), **body}
-    )
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", param)
-    assert embedders.sent == []
-    (row,) = plane.rows()
-    assert (row.error_code, row.attempts) == ("unsupported_parameter", 0)
+UNSAID: list[tuple[Any, ...]] = [
+    ("cohere-chat", "embed-english-v3.0", {"input": "a", "dimensions": 64}, "dimensions"),
+    ("bedrock-converse", "cohere.embed-multilingual-v3", {"input": "a", "dimensions": 64}, "dimensions"),
+    ("bedrock-converse", "amazon.titan-embed-text-v1", {"input": "a", "dimensions": 64}, "dimensions"),
+    ("bedrock-converse", "anthropic.claude-haiku-4-5", {"input": "a"}, "model"),
+    ("anthropic-messages", "claude-haiku-4-5", {"input": "a"}, "model"),
+    ("openai-codex-responses", "gpt-5", {"input": "a"}, "model"),
+    ("cohere-chat", "embed-v4.0", {"input": [1, 2, 3]}, "input"),
+    ("ollama-native", "up", {"input": [[1, 2], [3]]}, "input"),
+]
+
+
+def test_what_changes_the_answer_is_refused(plane: Any, embeds_at: Any, embedders: Any) -> None:
+    for count, (family, model, body, param) in enumerate(UNSAID, 1):
+        answer = plane.client.post(
+            "/v1/embeddings", json={"model": embeds_at(f"x{count}", family, "https://x.example", model), **body}
+        )
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_parameter", param)
+        assert embedders.sent == []
+        row = plane.rows(count)[-1]
+        assert (row.error_code, row.attempts) == ("unsupported_parameter", 0)
 
 
 def test_the_next_route_is_asked_where_one_cannot(plane: Any, embedders: Any, openai_client: Any) -> None:
@@ -53,33 +51,31 @@ def test_the_next_route_is_asked_where_one_cannot(plane: Any, embedders: Any, op
     assert embedders.bodies == [{"model": "up", "input": [1, 2, 3], "encoding_format": "float"}]
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "param"),
-    [
-        ("/v1/embeddings", {"input": 7}, "input"),
-        ("/v1/embeddings", {"input": []}, "input"),
-        ("/v1/embeddings", {"input": "a", "dimensions": 0}, "dimensions"),
-        ("/v1/embeddings", {"input": "a", "encoding_format": "int8"}, "encoding_format"),
-        ("/v1/embeddings", {"input": "a", "input_type": "x"}, "input_type"),
-        ("/v1/embeddings", {"input": "a", "user": 1}, "user"),
-        ("{name}:batchEmbedContents", {"requests": []}, "requests"),
-        ("{name}:embedContent", {}, "content"),
-        ("{name}:embedContent", {"content": {"parts": []}}, "content"),
-        ("{name}:embedContent", {"content": {"parts": [{"text": "a"}]}, "taskType": "X"}, "taskType"),
-    ],
-)
-def test_errors_are_of_the_clients_dialect(
-    plane: Any, embeds: Any, embedders: Any, path: str, body: Json, param: str
-) -> None:
+WRONG: list[tuple[Any, ...]] = [
+    ("/v1/embeddings", {"input": 7}, "input"),
+    ("/v1/embeddings", {"input": []}, "input"),
+    ("/v1/embeddings", {"input": "a", "dimensions": 0}, "dimensions"),
+    ("/v1/embeddings", {"input": "a", "encoding_format": "int8"}, "encoding_format"),
+    ("/v1/embeddings", {"input": "a", "input_type": "x"}, "input_type"),
+    ("/v1/embeddings", {"input": "a", "user": 1}, "user"),
+    ("{name}:batchEmbedContents", {"requests": []}, "requests"),
+    ("{name}:embedContent", {}, "content"),
+    ("{name}:embedContent", {"content": {"parts": []}}, "content"),
+    ("{name}:embedContent", {"content": {"parts": [{"text": "a"}]}, "taskType": "X"}, "taskType"),
+]
+
+
+def test_errors_are_of_the_clients_dialect(plane: Any, embeds: Any, embedders: Any) -> None:
     model = embeds("ollama")
-    google = "{name}" in path
-    asked = body if google else {"model": model, **body}
-    answer = plane.client.post(path.format(name=f"/v1beta/models/{model}"), json=asked)
-    error = answer.json()["error"]
-    assert answer.headers["x-jackfield-error"] == "invalid_parameter"
-    assert (answer.status_code, error["code"]) == (400, 400 if google else "invalid_parameter")
-    assert error["status"] == "INVALID_ARGUMENT" if google else error["param"] == param
-    assert param in error["message"] and embedders.sent == []
+    for path, body, param in WRONG:
+        google = "{name}" in path
+        asked = body if google else {"model": model, **body}
+        answer = plane.client.post(path.format(name=f"/v1beta/models/{model}"), json=asked)
+        error = answer.json()["error"]
+        assert answer.headers["x-jackfield-error"] == "invalid_parameter"
+        assert (answer.status_code, error["code"]) == (400, 400 if google else "invalid_parameter")
+        assert error["status"] == "INVALID_ARGUMENT" if google else error["param"] == param
+        assert param in error["message"] and embedders.sent == []
 
 
 def test_upstreams_errors_reach_the_sdks(
