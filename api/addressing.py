@@ -12,7 +12,7 @@ from providers.credentials import CannotSign, Unsigned, sign
 from providers.exchange import Call, Outgoing
 from providers.hosts import BadUrl, UnfilledVariable, base_url, variables_of
 from providers.quirks import as_signed
-from routing.resolve import Candidate
+from routing.candidates import Candidate
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -16,7 +16,7 @@ from django.http import HttpResponseBase
 from api.addressing import Address
 from api.answer import JSON, STREAM, Answer, EventStream
 from api.errors import ApiError, Fault
-from api.failing import is_whole, verdict_of
+from api.failing import failure_of, is_whole, verdict_of
 from api.lanes import Asked
 from api.relay import CLOCKS_DIFFER, Broken, Pump
 from api.trip import Trip
@@ -36,8 +36,8 @@ from providers.families import FAMILIES
 from providers.hosts import BadUrl
 from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
-from routing.latency import latencies
-from routing.resolve import Candidate
+from routing.candidates import Candidate
+from routing.health import health
 
 
 class Unsendable(Exception):
@@ -118,6 +118,7 @@ class Exchange:
         attempt = Attempt(candidate.account.name, candidate.upstream_model, row.key_fingerprint)
         row.attempt_log.append(attempt)
         trip.sent()
+        watch = trip.watch = health.watch(candidate.place)
         start = time.perf_counter()
         outcome = await self._judged(attempt)
         row.connect_us = self._clock.connect_us
@@ -126,9 +127,13 @@ class Exchange:
         attempt.us = microseconds(start)
         if isinstance(outcome, Verdict):
             attempt.verdict = outcome.code
+            failure = failure_of(outcome.code)
+            if failure is None:
+                watch.drop()
+            else:
+                watch.failed(failure)
             return outcome
-        to_first_byte = (row.first_byte_us or 0) - microseconds(trip.arrived, start)
-        latencies.note(candidate.account.id, candidate.upstream_model, to_first_byte / 1_000_000)
+        watch.began(((row.first_byte_us or 0) - microseconds(trip.arrived, start)) / 1_000_000)
         if isinstance(outcome, Answer):  # a stream closes the trip when it ends
             trip.close(Outcome.OK, outcome.status_code, self._usage)
         return outcome

@@ -38,7 +38,7 @@ from providers.dialects.usage import Usage
 from providers.exchange import Call, Outgoing
 from providers.hosts import BadUrl, call_url
 from providers.verdicts import judge, of_exception
-from routing.resolve import Candidate, why_dropped
+from routing.candidates import Candidate, why_dropped
 
 _HEADERS: Final = (("accept", "application/json"),)
 

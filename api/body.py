@@ -21,7 +21,7 @@ SLOWEST = 1024.0
 
 #: The members that this gateway reads or replaces. Some upstreams match names without regard to case, and would take
 #: `Model` in place of the `model` that was resolved, paid for and allowed.
-_OURS = frozenset(("model", "stream", "stream_options"))
+_OURS = frozenset(("model", "models", "stream", "stream_options"))
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 

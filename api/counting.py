@@ -27,7 +27,7 @@ from providers.dialects.jsonio import Fields
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES
 from providers.hosts import call_url
-from routing.resolve import Candidate
+from routing.candidates import Candidate
 
 _GOOGLE: Final = "google_generate"
 _WRITE: Final = {_GOOGLE: write_googles, "anthropic_messages": write_anthropics}

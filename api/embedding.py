@@ -21,7 +21,7 @@ from providers.dialects.usage import Usage
 from providers.families import FAMILIES, Family
 from providers.hosts import call_url
 from providers.quirks import Members, shape, shapes
-from routing.resolve import Candidate
+from routing.candidates import Candidate
 from routing.snapshot import EMBEDDING
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -8,9 +8,41 @@ from typing import Final, Literal
 from api.errors import BY_CODE, ApiError, Fault
 from providers.families import FAMILIES
 from providers.verdicts import Verdict
-from routing.resolve import Candidate
+from routing.candidates import Candidate
+from routing.health import Failure
 
 _STATUS_FAULTS: Final = {429: Fault.RATE_LIMITED, 401: Fault.UPSTREAM_AUTH, 503: Fault.UPSTREAM_OVERLOADED}
+
+
+#: What each failure says of the place where it happened; what is missing here says nothing of it.
+_FAILURES: Final = {
+    Fault.UNREACHABLE: Failure.CONNECT,
+    Fault.DNS_FAILED: Failure.CONNECT,
+    Fault.TLS_FAILED: Failure.CONNECT,
+    Fault.CONNECT_TIMEOUT: Failure.CONNECT,
+    Fault.TIMEOUT: Failure.TIMEOUT,
+    Fault.GAP_TIMEOUT: Failure.TIMEOUT,
+    Fault.TOTAL_TIMEOUT: Failure.TIMEOUT,
+    Fault.UPSTREAM_ERROR: Failure.SERVER,
+    Fault.PROTOCOL: Failure.SERVER,
+    Fault.REDIRECT: Failure.SERVER,
+    Fault.BAD_ANSWER: Failure.SERVER,
+    Fault.ANSWER_TOO_LARGE: Failure.SERVER,
+    Fault.STREAM_ERROR: Failure.SERVER,
+    Fault.UPSTREAM_OVERLOADED: Failure.OVERLOADED,
+    Fault.CUT: Failure.CUT,
+    Fault.RATE_LIMITED: Failure.LIMITED,
+    Fault.UPSTREAM_AUTH: Failure.REFUSED,
+    Fault.UPSTREAM_PAYMENT: Failure.REFUSED,
+    Fault.UPSTREAM_FORBIDDEN: Failure.REFUSED,
+    Fault.UPSTREAM_NOT_FOUND: Failure.REFUSED,
+}
+_FAILURES_BY_CODE: Final = {fault.code: failure for fault, failure in _FAILURES.items()}
+
+
+def failure_of(code: str) -> Failure | None:
+    """What a verdict or the end of a stream with this code says of the place; None: nothing."""
+    return _FAILURES_BY_CODE.get(code)
 
 
 def is_whole(content_type: str) -> bool:

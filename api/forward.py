@@ -23,7 +23,7 @@ from api.errors import ApiError, Fault
 from api.failing import error_of
 from api.fetching import Unfetched
 from api.lanes import Asked
-from api.leasing import keys_for, no_key, why_unavailable
+from api.leasing import Moment, keys_for, no_key
 from api.naming import plan_for
 from api.trip import Trip
 from api.usage import microseconds
@@ -32,8 +32,8 @@ from keys.pool import Lease, pool
 from keys.sealing import Unsealable
 from providers.families import FAMILIES
 from providers.verdicts import Verdict
-from routing.latency import latencies
-from routing.resolve import AUTO, Candidate, Plan
+from routing.candidates import Candidate
+from routing.resolve import AUTO, Ask, Plan
 
 MOST_CANDIDATES: Final = 3
 
@@ -84,17 +84,10 @@ class _Forward:
         asked = self.asked.model
         trip.row.model = asked[:191]
         trip.row.stream = self.asked.stream
-        return plan_for(
-            trip.snapshot,
-            trip.project.id,
-            asked,
-            self.asked.dialect,
-            service=self.asked.service,
-            draw=random.random(),  # noqa: S311 - spreads load
-            # Otherwise the candidates without a key are passed over when their turn comes.
-            available=partial(why_unavailable, trip) if asked in ("", AUTO) else None,
-            latency=latencies.of,
-        )
+        dialect, draw = self.asked.dialect, random.random()  # noqa: S311 - spreads load
+        now = Moment(trip.snapshot, trip.project.id, dialect)
+        ask = Ask(trip.project.id, asked, dialect, self.asked.service, draw, self.asked.models, self.asked.needs)
+        return plan_for(trip.snapshot, now, ask)
 
     # --- one candidate ----------------------------------------------------------------------------------------------
 
@@ -175,14 +168,15 @@ class _Forward:
 
     async def _exchange(self, candidate: Candidate, lease: Lease | None) -> Exchange:
         """The call, with the files that its upstream takes as bytes only. Raises Unsendable, ApiError."""
-        make = partial(Exchange, self.trip, self.asked, candidate, lease, public=self._public_name(), due=self.due)
+        public = self._public_name(candidate)
+        make = partial(Exchange, self.trip, self.asked, candidate, lease, public=public, due=self.due)
         try:
             return make()
         except Unfetched as missing:
             await missing.fetch(self.due)
         return make()
 
-    def _public_name(self) -> str:
-        """The model in the answer: the name that was asked for; what `auto` chose, where none was."""
-        asked = self.asked.model
-        return self.plan.public_name if asked in ("", AUTO) else asked
+    def _public_name(self, candidate: Candidate) -> str:
+        """The model in the answer: the name that was asked for; where several were to choose from, what serves."""
+        asked = self.asked
+        return candidate.public_name if asked.models or asked.model in ("", AUTO) else asked.model

@@ -17,6 +17,7 @@ from django.conf import settings
 from api.body import refuse_lookalikes
 from api.errors import ApiError, Fault
 from api.fetching import Files
+from api.wishes import listed, needs_of, without_list
 from providers.dialects import canon
 from providers.dialects.canon import Answer, Misfit, Target
 from providers.dialects.dialect import Splitter, Tap
@@ -30,7 +31,8 @@ from providers.families import FAMILIES, Family
 from providers.hosts import body_members, call_url
 from providers.inlining import wanted, with_files
 from providers.quirks import Members, changes_meaning, meant, shape, shapes
-from routing.resolve import Candidate
+from routing.candidates import Candidate
+from routing.fitting import Needs
 
 _OPTIONS: Final = frozenset(("include_usage",))
 _encode: Final = msgspec.json.Encoder().encode
@@ -79,6 +81,7 @@ class Asked:
         "files",
         "headers",
         "model",
+        "models",
         "stream",
     )
 
@@ -95,7 +98,9 @@ class Asked:
     ) -> None:
         self.dialect = dialect
         self.client = CLIENTS[dialect]
-        self.fields = fields
+        #: the caller's own order of models
+        self.models = listed(fields)
+        self.fields = without_list(fields) if self.models else fields
         self.headers = headers
         self.model = _model(fields) if model is None else model.strip()
         self.stream = _flag(fields, "stream") if stream is None else stream
@@ -126,6 +131,10 @@ class Asked:
         self.asked_usage = options.flag("include_usage") is True
         if not self.asked_usage:
             self._options = options.replace("include_usage", b"true")
+
+    def needs(self) -> Needs:
+        """What it needs of a model."""
+        return needs_of(self.fields, stream=self.stream)
 
     # --- to the upstream --------------------------------------------------------------------------------------------
 

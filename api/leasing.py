@@ -13,8 +13,10 @@ from keys.order import Candidate as Key
 from keys.order import in_order, shared_set
 from keys.pool import pool
 from keys.sealing import Unsealable
-from routing.resolve import Candidate
+from routing.candidates import Candidate
+from routing.health import health, resting
 from routing.serving import Keys, why_not
+from routing.snapshot import Snapshot
 
 
 def keys_for(trip: Trip, candidate: Candidate) -> list[Any]:
@@ -54,17 +56,36 @@ def no_key(trip: Trip, candidate: Candidate, *, sealed: bool) -> ApiError:
     return ApiError(Fault.PROVIDER_KEY_MISSING, missing_key_message(candidate.provider, where, account, used))
 
 
-def why_unavailable(trip: Trip, candidate: Candidate) -> str | None:
-    """What speaks against a candidate before it is tried; `resolve` drops such ones while others are left."""
-    assert trip.snapshot is not None
-    assert trip.project is not None
-    sets = trip.snapshot.key_sets.get(candidate.account.id, ())
-    usable = pool.candidates(sets, trip.project.id, candidate.key_set_id)
-    if usable:
-        able, lack = minted.with_token(candidate.provider.credential, usable)
-        return why_not(trip.snapshot, candidate, trip.row.dialect, Keys(able, without_token=lack))
-    resting = pool.wait(sets, trip.project.id, candidate.key_set_id) is not None
-    return why_not(trip.snapshot, candidate, trip.row.dialect, Keys((), resting=resting))
+class Moment:
+    """What `routing.resolve` asks of the moment, for one request."""
+
+    __slots__ = ("_dialect", "_project_id", "_snapshot")
+
+    def __init__(self, snapshot: Snapshot, project_id: int, dialect: str) -> None:
+        self._snapshot = snapshot
+        self._project_id = project_id
+        self._dialect = dialect
+
+    def why_not(self, candidate: Candidate) -> str | None:
+        """What speaks against a candidate before it is tried."""
+        rests = resting(health, candidate.place)
+        if rests is not None:
+            return rests
+        sets = self._snapshot.key_sets.get(candidate.account.id, ())
+        usable = pool.candidates(sets, self._project_id, candidate.key_set_id)
+        if usable:
+            able, lack = minted.with_token(candidate.provider.credential, usable)
+            return why_not(self._snapshot, candidate, self._dialect, Keys(able, without_token=lack))
+        waiting = pool.wait(sets, self._project_id, candidate.key_set_id) is not None
+        return why_not(self._snapshot, candidate, self._dialect, Keys((), resting=waiting))
+
+    def latency(self, candidate: Candidate) -> float | None:
+        """Seconds to the first byte there of late."""
+        return health.latency(candidate.place)
+
+    def in_flight(self, candidate: Candidate) -> int:
+        """Requests of this process that are there now."""
+        return health.in_flight(candidate.place)
 
 
 def _cooling(slug: str, wait: float) -> ApiError:

@@ -16,7 +16,8 @@ from api.errors import ApiError, Fault
 from api.naming import plan_for
 from api.views import DataView
 from providers.families import OPENAI_CHAT
-from routing.resolve import AUTO, allowed_models
+from routing.allow import allowed_models
+from routing.resolve import AUTO, UNKNOWN, Ask
 from routing.snapshot import EMBEDDING, ModelEntry, Snapshot
 
 _GENERATES: Final = ["generateContent", "streamGenerateContent"]
@@ -115,7 +116,7 @@ class Model(Models):
             raise ApiError(Fault.MODEL_NOT_FOUND, param="model")
         # Not listed: a ref, or a name that the prefix table leads on.
         try:
-            plan = plan_for(snapshot, http.project.id, name, self.dialect)
+            plan = plan_for(snapshot, UNKNOWN, Ask(http.project.id, name, self.dialect))
         except ApiError as refusal:
             raise ApiError(Fault.MODEL_NOT_FOUND, refusal.message, param="model") from None
         return self._one(_Listed(plan.identity, 0, plan.candidates[0].provider.slug))

@@ -6,19 +6,19 @@ told the two apart would let each project try out the names of all others.
 
 from __future__ import annotations
 
-from typing import Any
-
 from api.errors import BY_CODE, ApiError, Fault
-from routing.resolve import AUTO, Plan, Unresolved, resolve, unknown_model
+from routing.candidates import Unresolved, unknown_model
+from routing.resolve import AUTO, Ask, Now, Plan, resolve
 from routing.snapshot import Snapshot
 
 
-def plan_for(snapshot: Snapshot, project_id: int, name: str, dialect: str, **options: Any) -> Plan:
-    """`resolve` for an endpoint of this dialect; `options` are its other arguments. Raises ApiError."""
+def plan_for(snapshot: Snapshot, now: Now, ask: Ask) -> Plan:
+    """`resolve`, with its refusals as errors of this API. Raises ApiError."""
     try:
-        return resolve(snapshot, project_id, name, dialect=dialect, **options)
+        return resolve(snapshot, now, ask)
     except Unresolved as problem:
-        raise refused(problem, name) from None
+        name = ask.model.strip()
+        raise refused(problem, ask.models[0] if ask.models and name in ("", AUTO) else name) from None
 
 
 def refused(problem: Unresolved, name: str) -> ApiError:

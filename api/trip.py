@@ -11,17 +11,19 @@ import time
 from api import health, journal
 from api.answer import Pairs
 from api.errors import ApiError, Fault
+from api.failing import failure_of
 from api.usage import Outcome, Row, count, microseconds, new_request_id
 from keys.entries import ProjectEntry, TokenEntry
 from providers.dialects.usage import Usage
 from providers.entries import FactsEntry
+from routing.health import Watch
 from routing.snapshot import Snapshot
 
 
 class Trip:
     """The request on its way. `arrived` and `started` are readings of perf_counter."""
 
-    __slots__ = ("arrived", "closed", "dropped", "facts", "project", "row", "snapshot", "started", "token")
+    __slots__ = ("arrived", "closed", "dropped", "facts", "project", "row", "snapshot", "started", "token", "watch")
 
     def __init__(self, endpoint: str, dialect: str, arrived: float | None) -> None:
         self.started = time.perf_counter()
@@ -34,6 +36,8 @@ class Trip:
         self.project: ProjectEntry | None = None
         self.snapshot: Snapshot | None = None
         self.token: TokenEntry | None = None
+        #: of the place that serves it
+        self.watch: Watch | None = None
 
     def identify(self, project: ProjectEntry, token: TokenEntry, snapshot: Snapshot) -> None:
         """The caller is known; from here on the request has a row."""
@@ -69,6 +73,8 @@ class Trip:
             return
         self.closed = True
         health.active -= 1
+        if self.watch is not None:
+            self._tell(self.watch, outcome, fault)
         row = self.row
         row.outcome = outcome
         row.status = status
@@ -79,6 +85,17 @@ class Trip:
         count(row, usage, self.facts)
         journal.current().append(row)
         health.count(row)
+
+    @staticmethod
+    def _tell(watch: Watch, outcome: Outcome, fault: Fault | None) -> None:
+        """What the end of the request says of the place that served it; a client that left says nothing."""
+        failure = failure_of(fault.code) if outcome is Outcome.PARTIAL and fault is not None else None
+        if outcome is Outcome.OK:
+            watch.served()
+        elif failure is not None:
+            watch.failed(failure)
+        else:
+            watch.drop()
 
     def fail(self, error: ApiError) -> None:
         """Close with an error that is answered instead of a reply."""

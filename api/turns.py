@@ -29,7 +29,7 @@ from providers.dialects.sse import Event
 from providers.dialects.streams import Translation, retold
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES
-from routing.resolve import Candidate
+from routing.candidates import Candidate
 
 DIALECT: Final = "openai_responses"
 #: What an answer says of the earlier response, where the upstream was not told of any.

@@ -1,341 +1,128 @@
-"""Which accounts may answer a model name, in the order in which they are tried. Pure; every endpoint asks here (X-03).
+"""Which places may answer a request, in the order in which they are tried. Pure; every endpoint asks here (X-03).
 
-The order of meanings: `auto`; an exact public name or alias that the project may see; `provider/model`, divided at the
-first slash; the prefix table, longest first; else a refusal with up to three suggestions. Every spelling leads to one
-*identity* (a public name, or `provider/model` in canonical form), and the allowlist is asked about that identity only.
+What a name means does not change within a snapshot and is found by `routing.candidates`. Here comes what belongs to the
+moment and to the request: `auto` and lists of models, who of the candidates is out and why, and the order of the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import itemgetter
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 import msgspec
 
-from providers.entries import AccountEntry, FactsEntry, ProviderEntry
-from providers.families import choose, of_model
-from providers.names import MODEL_NAME
-from providers.quirks import of_family
-from routing.allow import Allowance, allowance, allowed_models, ref_of
-from routing.drawing import drawn
-from routing.snapshot import ModelEntry, RouteEntry, Snapshot
-from routing.suggest import suggestions
+from routing.allow import Allowance, allowance
+from routing.candidates import Candidate, Dropped, Target, Unresolved, dropped_for, target
+from routing.fitting import NOTHING, Needs, misfit
+from routing.ordering import ordered
+from routing.snapshot import Snapshot
 
 AUTO: Final = "auto"
+#: Models that a caller may list.
+MOST_LISTED: Final = 5
 
 
-class Candidate(msgspec.Struct, frozen=True, gc=False):
-    """One place a request may go: an account, the model's id there, and how to speak to it."""
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """What of a request decides where it goes.
 
-    #: None for a provider/model ref, which no route stands behind
-    route_id: int | None
-    account: AccountEntry
-    provider: ProviderEntry
-    upstream_model: str
-    #: None means the account's own key sets, the project's first
-    key_set_id: int | None
-    family: str
-    #: the provider's switches with the route's laid over them
-    quirks: dict[str, Any]
-    priority: int
-    weight: int
-    #: the public name or ref this candidate stands for
-    public_name: str
-    facts: FactsEntry | None = None
+    `dialect` is the client's: a family that speaks it is taken where the provider offers one and nothing says
+    otherwise. `service`: what is asked for, empty for nothing yet. `draw` in [0, 1) decides what is left open; equal
+    arguments give equal plans. `models`: the caller's own order, after `model`; under `auto` the quickest of them comes
+    first. `needs` is called where there is a choice.
+    """
+
+    project_id: int
+    model: str
+    dialect: str = ""
+    service: str = ""
+    draw: float = 0.0
+    models: tuple[str, ...] = ()
+    needs: Callable[[], Needs] = lambda: NOTHING
 
 
-class Dropped(msgspec.Struct, frozen=True, gc=False):
-    """A candidate that is not tried, and why. `what` is "account/upstream model", or a model's name under `auto`."""
+class Now(Protocol):
+    """What the resolver asks of the moment."""
 
-    what: str
-    reason: str
-    candidate: Candidate | None = None
+    def why_not(self, candidate: Candidate) -> str | None:
+        """What keeps a candidate from serving now: no key, all keys resting, an open circuit; None if nothing does."""
+
+    def latency(self, candidate: Candidate) -> float | None:
+        """Seconds to the first byte there of late, None if nobody knows."""
+
+    def in_flight(self, candidate: Candidate) -> int:
+        """Requests that are there now."""
+
+
+class _Unknown:
+    """Nothing is known of the moment: everything serves, nothing was measured."""
+
+    def why_not(self, candidate: Candidate) -> str | None:
+        return None
+
+    def latency(self, candidate: Candidate) -> float | None:
+        return None
+
+    def in_flight(self, candidate: Candidate) -> int:
+        return 0
+
+
+UNKNOWN: Final[Now] = _Unknown()
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """What a name means for a project now. `identity` is what allowlist, price and usage go by."""
+    """Where a request may go now. `identity` is what allowlist, price and usage go by."""
 
     asked: str
     identity: str
-    #: equal to `identity`; under `auto` that of the first candidate
+    #: equal to `identity`; where several models were to choose from, that of the first candidate
     public_name: str
     candidates: tuple[Candidate, ...]
     dropped: tuple[Dropped, ...]
 
 
-class Unresolved(Exception):
-    """A name that leads nowhere. `code` is stable; `message` is for the caller and names nothing he may not see.
+def resolve(snapshot: Snapshot, now: Now, ask: Ask) -> Plan:
+    """The candidates of a request, best first. Raises Unresolved.
 
-    model_required, model_not_found, model_not_allowed, provider_deferred, no_candidate, auto_not_configured,
-    unsupported_parameter.
+    Where there is a choice, candidates that cannot serve now or do not fit are dropped, unless that would leave none:
+    then the caller tries them and reports their own error (F-20).
     """
-
-    def __init__(
-        self, code: str, message: str, suggestions: Sequence[str] = (), dropped: Sequence[Dropped] = ()
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.suggestions = tuple(suggestions)
-        self.dropped = tuple(dropped)
-
-
-#: Why a candidate cannot serve now (no key, all keys cooling), or None.
-Available = Callable[[Candidate], str | None]
-#: Seconds to the first byte as measured lately, or None if unknown.
-Latency = Callable[[Candidate], float | None]
-
-
-class _Target(msgspec.Struct, frozen=True, gc=False):
-    """The unchanging part of a plan, made once per snapshot for public models."""
-
-    identity: str
-    candidates: tuple[Candidate, ...]
-    dropped: tuple[Dropped, ...]
-    #: some priority has several routes to draw from
-    draws: bool
-
-
-def resolve(
-    snapshot: Snapshot,
-    project_id: int,
-    model: str,
-    *,
-    dialect: str = "",
-    service: str = "",
-    draw: float = 0.0,
-    available: Available | None = None,
-    latency: Latency | None = None,
-) -> Plan:
-    """The candidates for a model name, best first. Raises Unresolved.
-
-    `dialect` is the client's: a family that speaks it is taken where the provider offers one and nothing says
-    otherwise. `service`: what is asked for, empty for nothing yet. `draw` in [0, 1) decides between routes of one
-    priority by their weights; equal arguments give equal plans. Candidates that `available` speaks against are dropped,
-    unless that would leave none: then the caller tries them and reports their own error (F-20).
-    """
-    name = model.strip()
+    name = ask.model.strip()
+    if ask.models:
+        auto = name == AUTO
+        return _several(snapshot, now, ask, ((name,) if name and not auto else ()) + ask.models, quickest=auto)
     if not name or name == AUTO:
-        return _auto(snapshot, project_id, name, dialect, service, draw=draw, available=available, latency=latency)
-    allow = allowance(snapshot, project_id)
-    target = _target(snapshot, allow, name, dialect, service)
-    ordered = drawn(target.candidates, draw) if target.draws else target.candidates
-    if available is None:
-        return Plan(name, target.identity, target.identity, ordered, target.dropped)
-    ready, missing = _split(ordered, available)
-    return Plan(name, target.identity, target.identity, ready or ordered, target.dropped + (missing if ready else ()))
+        return _several(snapshot, now, ask, _preferred(snapshot, ask.project_id, name), quickest=True)
+    found = target(snapshot, allowance(snapshot, ask.project_id), name, ask.dialect, ask.service)
+    if len(found.candidates) == 1:
+        return Plan(name, found.identity, found.identity, found.candidates, found.dropped)
+    able, out = _sifted(now, ask, found)
+    if not able:
+        able, out = _in_order(now, ask, found), found.dropped
+    return Plan(name, found.identity, found.identity, able, out)
 
 
-def _split(
-    candidates: tuple[Candidate, ...], available: Available
-) -> tuple[tuple[Candidate, ...], tuple[Dropped, ...]]:
-    missing: list[Dropped] = []
-    for candidate in candidates:
-        reason = available(candidate)
-        if reason is not None:
-            missing.append(_drop(candidate, reason))
-    if not missing:
-        return candidates, ()
-    without = {id(dropped.candidate) for dropped in missing}
-    return tuple(candidate for candidate in candidates if id(candidate) not in without), tuple(missing)
-
-
-def _drop(candidate: Candidate, reason: str) -> Dropped:
-    return Dropped(f"{candidate.account.name}/{candidate.upstream_model}", reason, candidate)
-
-
-def _target(snapshot: Snapshot, allow: Allowance, name: str, dialect: str, service: str) -> _Target:
-    """Steps two to four of the order of meanings."""
-    public = name if name in snapshot.models else snapshot.aliases.get(name)
-    forbidden = False
-    if public is not None:
-        if allow.permits(public):
-            lack = snapshot.models[public].lacks(service)
-            if lack:
-                raise Unresolved("unsupported_parameter", lack)
-            return _of_model(snapshot, snapshot.models[public], dialect)
-        forbidden = True
-    ref = ref_of(snapshot, name)
-    if ref is not None and MODEL_NAME.match(ref[1]):
-        slug, upstream = ref
-        if allow.permits(f"{slug}/{upstream}"):
-            return _of_ref(snapshot, snapshot.providers[slug], upstream, dialect)
-        forbidden = True
-    if forbidden:
-        raise Unresolved(
-            "model_not_allowed",
-            f"The model '{name}' is not among the models that this project may use.",
-            suggestions(snapshot, allow, name),
-        )
-    raise unknown_model(name, suggestions(snapshot, allow, name))
-
-
-def unknown_model(name: str, near: Sequence[str]) -> Unresolved:
-    """The refusal of a name that means nothing; `near` are names that the caller may use."""
-    hint = f" Did you mean {_either(near)}?" if near else ""
-    return Unresolved("model_not_found", f"The model '{name[:191]}' does not exist.{hint}", near)
-
-
-def _either(names: Sequence[str]) -> str:
-    quoted = [f"'{name}'" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-
-
-def _of_model(snapshot: Snapshot, model: ModelEntry, dialect: str) -> _Target:
-    """A public model's routes. Memoised: there are only so many models and endpoints."""
-    key = ("model", model.name, dialect)
-    found: _Target | None = snapshot.memo.get(key)
-    if found is None:
-        if not model.enabled:
-            raise Unresolved("model_not_found", f"The model '{model.name}' is switched off.")
-        found = snapshot.memo[key] = _routes(snapshot, model, dialect)
-    if not found.candidates:
-        why = " ".join((f"Nothing serves the model '{model.name}' now.", *_switches(found.dropped)))
-        raise Unresolved("no_candidate", why, (), found.dropped)
-    return found
-
-
-def _switches(dropped: Sequence[Dropped]) -> Iterator[str]:
-    """A sentence for each provider whose switch dropped a route: it takes another person than an account's (M-21)."""
-    places = [one.candidate for one in dropped if one.candidate is not None]
-    off = (place.provider for place in places if place.account.enabled and not place.provider.enabled)
-    yield from map(_off, dict.fromkeys(provider.slug for provider in off if not provider.deferred_to))
-
-
-def _off(slug: str) -> str:
-    return f"Provider '{slug}' is switched off; a security admin can switch it on in the admin."
-
-
-def _routes(snapshot: Snapshot, model: ModelEntry, dialect: str) -> _Target:
-    candidates: list[Candidate] = []
-    dropped: list[Dropped] = []
-    for route in model.routes:
-        candidate = of_route(snapshot, route, model.name, dialect)
-        reason = why_dropped(candidate.provider, candidate.account, route)
+def _sifted(now: Now, ask: Ask, found: Target) -> tuple[tuple[Candidate, ...], tuple[Dropped, ...]]:
+    """Those that can serve, in order, and those that cannot."""
+    needs = ask.needs()
+    out: list[Dropped] = []
+    able: list[Candidate] = []
+    for candidate in found.candidates:
+        reason = misfit(needs, candidate.facts, streams=candidate.provider.streaming) or now.why_not(candidate)
         if reason is None:
-            candidates.append(candidate)
+            able.append(candidate)
         else:
-            dropped.append(_drop(candidate, reason))
-    priorities = [candidate.priority for candidate in candidates]
-    return _Target(model.name, tuple(candidates), tuple(dropped), len(set(priorities)) < len(priorities))
+            out.append(dropped_for(candidate, reason))
+    return ordered(able, found.strategy, ask.draw, now), (*found.dropped, *out)
 
 
-def why_dropped(provider: ProviderEntry, account: AccountEntry, route: RouteEntry | None = None) -> str | None:
-    """What of a place is switched off, so that no request goes there: the only asker of the switches."""
-    if route is not None and not route.enabled:
-        return "the route is switched off"
-    if not account.enabled:
-        return f"account {account.name} is switched off"
-    if provider.deferred_to:
-        why = f" ({provider.deferred_reason.rstrip('.')})" if provider.deferred_reason else ""
-        return f"provider {provider.slug} cannot be served{why}, the nearest is {provider.deferred_to}"
-    return None if provider.enabled else f"provider {provider.slug} is switched off"
+def _in_order(now: Now, ask: Ask, found: Target) -> tuple[Candidate, ...]:
+    return ordered(found.candidates, found.strategy, ask.draw, now)
 
 
-def of_route(snapshot: Snapshot, route: RouteEntry, public_name: str, dialect: str) -> Candidate:
-    """The place that a route leads to."""
-    account = snapshot.accounts[route.account_id]
-    return _candidate(
-        snapshot,
-        snapshot.providers[account.provider],
-        account,
-        route.upstream_model,
-        public_name=public_name,
-        dialect=dialect,
-        route=route,
-    )
+def _preferred(snapshot: Snapshot, project_id: int, asked: str) -> tuple[str, ...]:
+    """The project's preferred models, without any its default model. Raises Unresolved.
 
-
-def _of_ref(snapshot: Snapshot, provider: ProviderEntry, upstream: str, dialect: str) -> _Target:
-    """A provider/model ref goes to the account named like the provider, else to the provider's accounts by id."""
-    identity = f"{provider.slug}/{upstream}"
-    if provider.deferred_to:
-        reason = f" {provider.deferred_reason}" if provider.deferred_reason else ""
-        raise Unresolved(
-            "provider_deferred",
-            f"The provider '{provider.slug}' is not available here.{reason} The nearest alternative is "
-            f"'{provider.deferred_to}'.",
-            (provider.deferred_to,),
-        )
-    named = snapshot.account_ids.get(provider.slug)
-    if named is not None and snapshot.accounts[named].provider == provider.slug:
-        ids: tuple[int, ...] = (named,)
-    else:
-        ids = snapshot.provider_accounts.get(provider.slug, ())
-    candidates: list[Candidate] = []
-    dropped: list[Dropped] = []
-    for priority, pk in enumerate(ids):
-        account = snapshot.accounts[pk]
-        candidate = _candidate(
-            snapshot,
-            provider,
-            account,
-            upstream,
-            public_name=identity,
-            dialect=dialect,
-            priority=priority,
-        )
-        why = why_dropped(provider, account)
-        if why is None:
-            candidates.append(candidate)
-        else:
-            dropped.append(_drop(candidate, why))
-    if not candidates:
-        nobody = f"No account serves the provider '{provider.slug}' now."
-        why = nobody if provider.enabled else _off(provider.slug)
-        raise Unresolved("no_candidate", why, (), dropped)
-    return _Target(identity, tuple(candidates), tuple(dropped), False)
-
-
-def _candidate(
-    snapshot: Snapshot,
-    provider: ProviderEntry,
-    account: AccountEntry,
-    upstream: str,
-    *,
-    public_name: str,
-    dialect: str,
-    route: RouteEntry | None = None,
-    priority: int = 0,
-) -> Candidate:
-    key = f"{provider.slug}/{upstream}"
-    facts = snapshot.facts.get(key) or snapshot.facts.get(snapshot.fact_aliases.get(key, ""))
-    own = route.quirks if route else {}
-    quirks = {**provider.quirks, **own} if own else provider.quirks
-    fixed = (route.family if route else "") or account.family or (facts.family if facts else "")
-    fixed = fixed or of_model(quirks.get("family_by_prefix"), upstream)
-    family = choose(dialect, provider.family, provider.families, fixed) if dialect else fixed or provider.family
-    return Candidate(
-        route_id=route.id if route else None,
-        account=account,
-        provider=provider,
-        upstream_model=upstream,
-        key_set_id=route.key_set_id if route else None,
-        family=family,
-        quirks=of_family(quirks, own, family),
-        priority=route.priority if route else priority,
-        weight=route.weight if route else 1,
-        public_name=public_name,
-        facts=facts,
-    )
-
-
-def _auto(
-    snapshot: Snapshot,
-    project_id: int,
-    asked: str,
-    dialect: str,
-    service: str,
-    *,
-    draw: float,
-    available: Available | None,
-    latency: Latency | None,
-) -> Plan:
-    """The preferred models, those that can serve first, the quickest of them first; without any, the default model.
-
-    A model nobody has measured yet counts as quickest, so that it gets measured; among equals the project's own order
-    stands. No model at all in the request means the default model (M-04).
+    No model at all in the request means the default model (M-04).
     """
     preference = snapshot.preferences.get(project_id)
     default = preference.default_model.strip() if preference else ""
@@ -348,46 +135,69 @@ def _auto(
         raise Unresolved(
             "auto_not_configured", "This project has neither preferred models nor a default model for 'auto'."
         )
-    ready: list[tuple[float, int, Plan]] = []
-    unready: list[Plan] = []
+    return tuple(wanted)
+
+
+class _Option(msgspec.Struct, frozen=True):
+    """One of several models."""
+
+    found: Target
+    candidates: tuple[Candidate, ...]
+    dropped: tuple[Dropped, ...]
+    speed: float = 0.0
+
+
+def _several(snapshot: Snapshot, now: Now, ask: Ask, names: Iterable[str], *, quickest: bool) -> Plan:
+    """The candidates of several models: first those of models that can serve now, the quickest of them first or in
+    the order given.
+
+    A model nobody has measured yet counts as quickest, so that it gets measured; among equals the order given stands.
+    """
+    allow = allowance(snapshot, ask.project_id)
+    ready: list[_Option] = []
+    unready: list[_Option] = []
     dropped: list[Dropped] = []
     refusal: Unresolved | None = None
-    for position, name in enumerate(dict.fromkeys(wanted)):
+    for name in dict.fromkeys(names):
         try:
-            plan = resolve(snapshot, project_id, name, dialect=dialect, service=service, draw=draw)
+            found = _meaning(snapshot, allow, name, ask)
         except Unresolved as error:
             refusal = refusal or error
             dropped.append(Dropped(name, error.message))
             continue
-        able, missing = _split(plan.candidates, available) if available else (plan.candidates, ())
+        able, out = _sifted(now, ask, found)
         if able:
-            measured = latency(able[0]) if latency else None
-            chosen = Plan(plan.asked, plan.identity, plan.public_name, able, plan.dropped + missing)
-            ready.append((measured or 0.0, position, chosen))
+            ready.append(_Option(found, able, out, now.latency(able[0]) or 0.0))
         else:
-            unready.append(plan)
-    ready.sort(key=itemgetter(0, 1))
-    plans = [plan for _, _, plan in ready] or unready
-    if not plans:
+            unready.append(_Option(found, _in_order(now, ask, found), found.dropped))
+    if quickest:
+        ready.sort(key=_speed)
+    options = ready or unready
+    if not options:
         assert refusal is not None
         raise Unresolved(refusal.code, refusal.message, refusal.suggestions, dropped)
     if ready:
-        dropped += [Dropped(plan.identity, "none of its candidates is available") for plan in unready]
+        dropped += [Dropped(option.found.identity, "none of its candidates is available") for option in unready]
     places: dict[tuple[int, str, int | None, str], Candidate] = {}
-    for plan in plans:
-        for candidate in plan.candidates:  # two names may lead to one place
-            place = (candidate.account.id, candidate.upstream_model, candidate.key_set_id, candidate.family)
-            places.setdefault(place, candidate)
+    for option in options:
+        for candidate in option.candidates:  # two names may lead to one place
+            where = (candidate.account.id, candidate.upstream_model, candidate.key_set_id, candidate.family)
+            places.setdefault(where, candidate)
+    first = options[0].found.identity
     return Plan(
-        asked=asked or plans[0].identity,
-        identity=plans[0].identity,
-        public_name=plans[0].public_name,
+        asked=ask.model.strip() or first,
+        identity=first,
+        public_name=first,
         candidates=tuple(places.values()),
-        dropped=(*dropped, *(drop for plan in plans for drop in plan.dropped)),
+        dropped=(*dropped, *(drop for option in options for drop in option.dropped)),
     )
 
 
-__all__ = [
-    "AUTO", "Candidate", "Dropped", "Plan", "Unresolved", "allowance", "allowed_models", "of_route", "resolve",
-    "unknown_model", "why_dropped",
-]  # fmt: skip
+def _meaning(snapshot: Snapshot, allow: Allowance, name: str, ask: Ask) -> Target:
+    if name == AUTO:
+        raise Unresolved("model_not_found", "'auto' cannot be one of several models.")
+    return target(snapshot, allow, name, ask.dialect, ask.service)
+
+
+def _speed(option: _Option) -> float:
+    return option.speed

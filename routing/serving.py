@@ -20,7 +20,7 @@ from providers.credentials import SCHEMES
 from providers.egress import check_url
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, UnfilledVariable, base_url, body_members, variables_of
-from routing.resolve import Candidate, of_route, why_dropped
+from routing.candidates import Candidate, of_route, why_dropped
 from routing.snapshot import RouteEntry, Snapshot
 
 #: Why a key does not open, or nothing: `keys.vault.why_closed`, where the ring is at hand.

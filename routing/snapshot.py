@@ -43,6 +43,8 @@ class ModelEntry(msgspec.Struct, frozen=True, gc=False):
     enabled: bool
     created: int
     routes: tuple[RouteEntry, ...]
+    #: a word of routing.ordering.Strategy
+    strategy: str = "weighted"
 
     def lacks(self, service: str) -> str:
         """Why it is not the one to ask for this service, or nothing: what embeds does nothing else, and only it embeds.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from keys.entries import ProjectEntry
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry, Timeouts
 from providers.families import OPENAI_CHAT
+from routing.candidates import Candidate, Unresolved
 from routing.draft import Draft
-from routing.resolve import Unresolved, resolve
+from routing.resolve import Ask, Plan, resolve
 from routing.snapshot import EMPTY, PreferenceEntry, PrefixEntry, RouteEntry, Snapshot
 from routing.tables import ModelRow
 
@@ -138,12 +141,36 @@ def panel() -> Panel:
     return made
 
 
+@dataclass
+class Given:
+    """A moment as a test has it."""
+
+    available: Callable[[Candidate], str | None] = lambda candidate: None
+    speed: Callable[[Candidate], float | None] = lambda candidate: None
+    busy: Callable[[Candidate], int] = lambda candidate: 0
+
+    def why_not(self, candidate: Candidate) -> str | None:
+        return self.available(candidate)
+
+    def latency(self, candidate: Candidate) -> float | None:
+        return self.speed(candidate)
+
+    def in_flight(self, candidate: Candidate) -> int:
+        return self.busy(candidate)
+
+
+def planned(snapshot: Snapshot, project: int, name: str, dialect: str = "", draw: float = 0.0, **more: Any) -> Plan:
+    """`more`: what Given takes, and what else of Ask."""
+    now = Given(**{key: more.pop(key) for key in ("available", "speed", "busy") if key in more})
+    return resolve(snapshot, now, Ask(project, name, dialect, draw=draw, **more))
+
+
 def place(snapshot: Snapshot, name: str, project: int = DEMO, **more) -> tuple[str, str]:
-    first = resolve(snapshot, project, name, dialect=OPENAI_CHAT, **more).candidates[0]
+    first = planned(snapshot, project, name, OPENAI_CHAT, **more).candidates[0]
     return first.account.name, first.upstream_model
 
 
 def refusal(snapshot: Snapshot, name: str, project: int = DEMO, **more) -> Unresolved:
     with pytest.raises(Unresolved) as caught:
-        resolve(snapshot, project, name, dialect=OPENAI_CHAT, **more)
+        planned(snapshot, project, name, OPENAI_CHAT, **more)
     return caught.value

@@ -10,9 +10,10 @@ import pytest
 from catalog_lists import CATALOG
 from keys.models import Project
 from routing.build import build
+from routing.candidates import Unresolved
 from routing.loading import load_catalog
-from routing.resolve import Unresolved, resolve
 from routing.snapshot import Snapshot
+from tests.panels import planned
 
 PREFIXES = {
     "openai": "gpt- o1 o1- o3 o3- o4 o4- chatgpt- text-embedding- whisper- dall-e- tts-",
@@ -52,7 +53,7 @@ def snapshot(db: None) -> Any:
 def goes_to(snapshot: Any, name: str) -> tuple[str, str]:
     """Provider and upstream model of the first candidate."""
     built, project = snapshot
-    first = resolve(built, project, name).candidates[0]
+    first = planned(built, project, name).candidates[0]
     return first.provider.slug, first.upstream_model
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from routing.latency import MAX_AGE, MAX_PLACES, Latencies
-from routing.resolve import Candidate, allowed_models, resolve
+from routing.allow import allowed_models
+from routing.candidates import Candidate
 from routing.suggest import distance
-from tests.panels import DEMO, Panel, panel, place, refusal
+from tests.panels import DEMO, Panel, panel, place, planned, refusal
 
 
 @pytest.mark.parametrize("allow", [(), ("",), ("*",), ("x", "*")])
 def test_m03_an_empty_list_or_a_star_allows_everything(allow):
     snapshot = panel().project(allow).freeze()
     for name in ("best", "openai/x", "claude-3", "bedrock/x", "theta/x"):
-        assert resolve(snapshot, DEMO, name).candidates
+        assert planned(snapshot, DEMO, name).candidates
     assert len(allowed_models(snapshot, DEMO)) == 3
     assert len(allowed_models(snapshot, 99)) == 3  # a project without preferences
 
@@ -45,7 +45,7 @@ def test_a_model_is_allowed_or_refused_under_all_its_spellings(identity, other):
         snapshot = panel().project([entry], default=SPELLINGS[other][-1]).freeze()
         for spelling in (*SPELLINGS[other], "auto", ""):
             if identity == other:
-                assert resolve(snapshot, DEMO, spelling).identity == identity
+                assert planned(snapshot, DEMO, spelling).identity == identity
             else:
                 assert refusal(snapshot, spelling).code == "model_not_allowed"
 
@@ -64,7 +64,7 @@ def test_a_model_is_allowed_or_refused_under_all_its_spellings(identity, other):
 def test_globs_go_by_identity(glob, passes, refused):
     snapshot = panel().project([glob]).freeze()
     for name in passes:
-        assert resolve(snapshot, DEMO, name).candidates
+        assert planned(snapshot, DEMO, name).candidates
     for name in refused:
         assert refusal(snapshot, name).code == "model_not_allowed"
 
@@ -105,7 +105,7 @@ def test_suggestions_name_only_what_the_project_may_use():
     snapshot = panel().project(["gpt-best"]).freeze()
     for asked in ("mistra", "opena/x", "gpt_best", "anthropi/claude", "glm"):
         for name in refusal(snapshot, asked).suggestions:
-            assert resolve(snapshot, DEMO, name).identity == "gpt-best"
+            assert planned(snapshot, DEMO, name).identity == "gpt-best"
 
 
 def test_suggestions_over_many_models_are_bounded_work(benchmark_seconds=0.25):
@@ -152,21 +152,7 @@ def test_a_snapshot_is_freed_with_its_last_user():
     assert sys.getrefcount(snapshot) == 2
 
 
-def test_health_forgets_and_is_bounded():
-    health, candidate = Latencies(), resolve(panel().freeze(), DEMO, "openai/gpt-4o").candidates[0]
-    assert health.of(candidate, 0.0) is None
-    health.note(candidate.account.id, "gpt-4o", 1.0, now=0.0)
-    health.note(candidate.account.id, "gpt-4o", 2.0, now=1.0)
-    assert health.of(candidate, 1.0) == pytest.approx(1.2)
-    assert health.of(candidate, 2.0 + MAX_AGE) is None
-    health.note(candidate.account.id, "gpt-4o", 5.0, now=2.0 + MAX_AGE)
-    assert health.of(candidate, 2.0 + MAX_AGE) == 5.0
-    for n in range(MAX_PLACES + 10):
-        health.note(n, "other", 1.0, now=3.0)
-    assert len(health._known) == MAX_PLACES
-
-
 def test_candidates_are_plain_data():
-    candidate = resolve(panel().freeze(), DEMO, "best").candidates[0]
+    candidate = planned(panel().freeze(), DEMO, "best").candidates[0]
     assert isinstance(candidate, Candidate)
     assert msgspec.to_builtins(candidate)["account"]["name"] == "openai"

@@ -11,19 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.families import OPENAI_CHAT
-from routing.resolve import resolve
 from routing.snapshot import Snapshot
-from tests.panels import CHAT, DEMO, Panel, panel, refusal
+from tests.panels import CHAT, DEMO, Panel, panel, planned, refusal
 
 
 def test_refs_go_to_the_account_named_like_the_provider():
     made = Panel().provider("azure").account("Azure (One)", "azure").account("azure").freeze()
-    assert [c.account.name for c in resolve(made, DEMO, "azure/gpt").candidates] == ["azure"]
+    assert [c.account.name for c in planned(made, DEMO, "azure/gpt").candidates] == ["azure"]
 
 
 def test_without_such_an_account_to_the_providers_accounts_by_id():
     made = Panel().provider("azure").account("B", "azure").account("A", "azure").account("C", "azure", enabled=False)
-    plan = resolve(made.freeze(), DEMO, "azure/gpt")
+    plan = planned(made.freeze(), DEMO, "azure/gpt")
     assert [c.account.name for c in plan.candidates] == ["B", "A"]
     assert [(d.what, d.reason) for d in plan.dropped] == [("C/gpt", "account C is switched off")]
 
@@ -47,7 +46,7 @@ def test_dropped_routes_say_why():
         .account("late")
     )
     made.model("m", ("on", "a"), ("on", "b", {"enabled": False}), ("shut", "c"), ("off", "d"), ("late", "e"))
-    plan = resolve(made.freeze(), DEMO, "m")
+    plan = planned(made.freeze(), DEMO, "m")
     assert [c.upstream_model for c in plan.candidates] == ["a"]
     assert [(d.what, d.reason) for d in plan.dropped] == [
         ("on/b", "the route is switched off"),
@@ -107,20 +106,20 @@ def test_a08_the_family_is_the_routes_then_the_accounts_then_the_models(
 ):
     made = Panel().provider("p", family="anthropic-messages", families=families).account("p", family=account)
     made.facts("p", "m", family=facts).model("x", ("p", "m", {"family": route}))
-    assert resolve(made.freeze(), DEMO, "x", dialect=dialect).candidates[0].family == family
+    assert planned(made.freeze(), DEMO, "x", dialect=dialect).candidates[0].family == family
 
 
 def test_p14_quirks_of_the_route_lie_over_the_providers():
     made = Panel().provider("p", quirks={"a": 1, "b": 1}).account("p")
     made.model("plain", ("p", "m")).model("search", ("p", "m", {"quirks": {"search": True, "b": 2}}))
     snapshot = made.freeze()
-    assert resolve(snapshot, DEMO, "plain").candidates[0].quirks == {"a": 1, "b": 1}
-    assert resolve(snapshot, DEMO, "search").candidates[0].quirks == {"a": 1, "b": 2, "search": True}
+    assert planned(snapshot, DEMO, "plain").candidates[0].quirks == {"a": 1, "b": 1}
+    assert planned(snapshot, DEMO, "search").candidates[0].quirks == {"a": 1, "b": 2, "search": True}
 
 
 def test_facts_come_with_the_candidate_under_other_ids_too():
     made = panel().model("mini", ("openrouter", "gpt-4o-mini")).freeze()
-    candidate = resolve(made, DEMO, "mini").candidates[0]
+    candidate = planned(made, DEMO, "mini").candidates[0]
     assert candidate.upstream_model == "gpt-4o-mini"  # what the operator wrote goes out unaltered (P-15)
     assert candidate.facts is not None and candidate.facts.model == "openai/gpt-4o-mini"
 
@@ -138,7 +137,7 @@ def weighted() -> Snapshot:
 
 
 def order(snapshot: Snapshot, draw: float) -> list[str]:
-    return [c.upstream_model for c in resolve(snapshot, DEMO, "m", draw=draw).candidates]
+    return [c.upstream_model for c in planned(snapshot, DEMO, "m", draw=draw).candidates]
 
 
 def test_weights_share_a_priority_and_equal_draws_give_equal_plans():
@@ -154,7 +153,7 @@ def test_weights_share_a_priority_and_equal_draws_give_equal_plans():
 def test_every_draw_orders_all_candidates_by_priority(draw, routes):
     made = Panel().provider("p").account("p")
     made.model("m", *(("p", f"u{n}", {"priority": p, "weight": w}) for n, (p, w) in enumerate(routes)))
-    candidates = resolve(made.freeze(), DEMO, "m", draw=draw).candidates
+    candidates = planned(made.freeze(), DEMO, "m", draw=draw).candidates
     assert sorted(c.upstream_model for c in candidates) == sorted(f"u{n}" for n in range(len(routes)))
     assert [c.priority for c in candidates] == sorted(p for p, _ in routes)
     for one, other in itertools.pairwise(candidates):
@@ -171,8 +170,8 @@ def test_the_second_of_three_is_drawn_by_weight_too():
 
 def test_unavailable_candidates_are_dropped_unless_nothing_is_left():
     snapshot = weighted()
-    plan = resolve(snapshot, DEMO, "m", draw=0.0, available=lambda c: "no key" if c.upstream_model == "a" else None)
+    plan = planned(snapshot, DEMO, "m", draw=0.0, available=lambda c: "no key" if c.upstream_model == "a" else None)
     assert [c.upstream_model for c in plan.candidates] == ["b", "drained", "last"]
     assert ("p/a", "no key") in [(d.what, d.reason) for d in plan.dropped]
-    plan = resolve(snapshot, DEMO, "m", available=lambda c: "no key")
+    plan = planned(snapshot, DEMO, "m", available=lambda c: "no key")
     assert len(plan.candidates) == 4 and not plan.dropped

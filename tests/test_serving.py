@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from api.leasing import why_unavailable
+from api.leasing import Moment
 from keys import vault
 from keys.models import KeySet, Project, ProviderKey
 from keys.pool import pool
@@ -166,15 +165,16 @@ def explained(snapshot: Snapshot, name: str, project: str) -> bool:
 
 def available(snapshot: Snapshot, name: str, project: str) -> bool:
     """What `auto` thinks of the model."""
-    from routing.resolve import Unresolved, resolve
+    from routing.candidates import Unresolved
+    from routing.resolve import UNKNOWN, Ask, resolve
 
     row = Project.objects.get(name=project)
-    trip: Any = SimpleNamespace(snapshot=snapshot, project=row, row=SimpleNamespace(dialect=OPENAI_CHAT))
+    now = Moment(snapshot, row.pk, OPENAI_CHAT)
     try:
-        plan = resolve(snapshot, row.pk, name, dialect=OPENAI_CHAT)
+        plan = resolve(snapshot, UNKNOWN, Ask(row.pk, name, OPENAI_CHAT))
     except Unresolved:
         return False
-    return any(why_unavailable(trip, candidate) is None for candidate in plan.candidates)
+    return any(now.why_not(candidate) is None for candidate in plan.candidates)
 
 
 def test_all_who_are_asked_agree_with_a_request(plane: Any, sent: None) -> None:

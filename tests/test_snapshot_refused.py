@@ -14,10 +14,11 @@ from keys.models import KeySet
 from providers.models import Account, Provider
 from routing import tables, trial
 from routing.build import BadSnapshot, build, patch
+from routing.candidates import Unresolved
 from routing.models import Alias, Preference, PublicModel, Route
-from routing.resolve import Unresolved, resolve
 from routing.revisions import latest
 from routing.snapshot import EMPTY
+from tests.panels import planned
 from tests.snapshots import assert_same
 
 pytestmark = pytest.mark.django_db
@@ -136,7 +137,7 @@ def test_random_bytes_in_json_columns_never_crash_a_build(world, unchecked):
                     outcomes.append("built")
                     assert not changes_refused(good)
                     with contextlib.suppress(Unresolved):
-                        resolve(snapshot, world.project().pk, "m")
+                        planned(snapshot, world.project().pk, "m")
                 raise _TakeBack
         except (_TakeBack, IntegrityError):
             continue
@@ -181,7 +182,7 @@ def test_nothing_in_a_snapshot_is_a_plaintext(world):
 
 def test_the_empty_snapshot_resolves_nothing():
     with pytest.raises(Unresolved):
-        resolve(EMPTY, 1, "gpt-4o")
+        planned(EMPTY, 1, "gpt-4o")
     assert build(now=time.time()).models == {}
 
 

@@ -12,7 +12,7 @@ from routing.build import build
 from routing.explain import explain
 from routing.loading import load_catalog
 from routing.models import Preference
-from routing.resolve import resolve
+from tests.panels import planned
 from tests.people import client
 
 pytestmark = pytest.mark.django_db
@@ -59,8 +59,8 @@ def test_r41_the_model_of_the_request_goes_before_the_projects_default(world: An
     world.model("usual", (account, "b"))
     project = world.project("demo", default_model="usual")
     snapshot = build()
-    assert resolve(snapshot, project.pk, "asked").candidates[0].upstream_model == "a"
-    assert resolve(snapshot, project.pk, "").candidates[0].upstream_model == "b"
+    assert planned(snapshot, project.pk, "asked").candidates[0].upstream_model == "a"
+    assert planned(snapshot, project.pk, "").candidates[0].upstream_model == "b"
 
 
 def test_m06_r42_an_endpoint_of_ones_own_is_a_document_that_is_applied() -> None:

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from keys import mirror
 from keys.pool import pool
+from routing.health import health
 from tests.faults.upstream import Upstream
 
 KEYS = ("upstream-key-aaaa", "upstream-key-bbbb", "upstream-key-cccc")
@@ -90,13 +91,17 @@ class Plane:
 
 @pytest.fixture
 def rested() -> None:
-    """No key rests, here or in the Redis that processes share; before a gateway starts, whose task reads it there."""
+    """No key and no place rests, here or in the Redis that processes share.
+
+    Before a gateway starts, whose task reads it there.
+    """
     if settings.REDIS_URL:
         import redis
 
         redis.Redis.from_url(settings.REDIS_URL).delete(mirror.NAME)
     pool.cooling.outbox.clear()
     pool.cooling._until.clear()
+    health.clear()
 
 
 @pytest.fixture

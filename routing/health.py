@@ -1,0 +1,304 @@
+"""How each place answered lately: what orders candidates, and which of them rest. Pure.
+
+A place is an account and a model there. It is watched passively, by the requests that go there anyway. What is the
+caller's fault, or a key's, says nothing about the place; a client that left ends the watch without a word.
+
+The circuit of a place opens after `CONSECUTIVE` failures in a row, or when at least half of the last `ENOUGH` and more
+failed. It stays open for `REST` seconds, longer each time it happens again, `LONGEST_REST` at most. Then one request is
+let through: if the place begins to answer, the circuit closes. `routing.resolve` never leaves a request without a place
+for it: where all circuits are open, they are asked anyway, and the first answer closes one.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+#: (account id, upstream model)
+Place = tuple[int, str]
+
+CONSECUTIVE: Final = 5
+ENOUGH: Final = 20
+REST: Final = 30.0
+LONGEST_REST: Final = 300.0
+#: Seconds in which what was counted loses all but a third of its weight.
+FADES: Final = 30.0
+#: Of one measurement in the moving averages.
+WEIGHT: Final = 0.2
+#: Seconds after which a time that nobody measured again is unknown: a place that was slow once gets another chance.
+MAX_AGE: Final = 600.0
+MAX_PLACES: Final = 4096
+#: Times to the first byte of which the 95th percentile is told.
+_SAMPLES: Final = 64
+
+
+class Failure(StrEnum):
+    """Why a place did not serve."""
+
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    SERVER = "server"
+    OVERLOADED = "overloaded"
+    CUT = "cut"
+    LIMITED = "limited"
+    REFUSED = "refused"
+
+
+#: What says nothing of the place itself: a key of it is limited or refused, and others may not be.
+OF_KEYS: Final = frozenset({Failure.LIMITED, Failure.REFUSED})
+
+
+class Circuit(StrEnum):
+    """Whether requests go to a place; half-open: one may, to find out."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+class Figures(NamedTuple):
+    """What is known of one place now. Seconds; None is unknown. What is counted fades."""
+
+    circuit: Circuit = Circuit.CLOSED
+    #: until a request is let through
+    rests: float = 0.0
+    in_flight: int = 0
+    first_byte: float | None = None
+    first_byte_p95: float | None = None
+    total: float | None = None
+    served: float = 0.0
+    failures: dict[Failure, float] = {}
+
+    @property
+    def error_rate(self) -> float | None:
+        """The share of late requests that the place failed, between 0 and 1; None while hardly any are known."""
+        failed = sum(count for kind, count in self.failures.items() if kind not in OF_KEYS)
+        return failed / (failed + self.served) if failed + self.served >= 1 else None
+
+
+class _Record:
+    """One place. `until`: when an open circuit lets a request through; 0.0 while it is closed."""
+
+    __slots__ = (
+        "ejected_at",
+        "ejections",
+        "faded_at",
+        "failures",
+        "first_byte",
+        "first_bytes",
+        "heard",
+        "in_flight",
+        "in_row",
+        "probing",
+        "served",
+        "total",
+        "until",
+    )
+
+    def __init__(self, now: float) -> None:
+        self.heard = self.faded_at = now
+        self.in_flight = 0
+        self.first_byte: float | None = None
+        self.first_bytes: deque[float] = deque(maxlen=_SAMPLES)
+        self.total: float | None = None
+        self.served = 0.0
+        self.failures: dict[Failure, float] = {}
+        #: failures since it last served
+        self.in_row = 0
+        self.until = 0.0
+        self.probing = False
+        self.ejections = 0
+        self.ejected_at = -math.inf
+
+    def fade(self, now: float) -> None:
+        """Let what was counted lose the weight that it has lost by now."""
+        if now - self.faded_at < 1.0:
+            return
+        left = math.exp((self.faded_at - now) / FADES)
+        self.faded_at = now
+        self.served *= left
+        self.failures = {kind: count * left for kind, count in self.failures.items() if count * left > 0.01}
+
+    def began(self, now: float, seconds: float) -> None:
+        """It answers: the circuit is closed. One more failure before an answer came whole opens it again."""
+        if now - self.heard > MAX_AGE:
+            self.first_byte = None
+            self.first_bytes.clear()
+        self.first_byte = _moved(self.first_byte, seconds)
+        self.first_bytes.append(seconds)
+        self.heard = now
+        if self.until:
+            self.until = 0.0
+            self.failures.clear()
+
+    def finished(self, now: float, seconds: float) -> None:
+        self.fade(now)
+        self.served += 1
+        self.in_row = 0
+        self.total = _moved(self.total, seconds)
+        self.heard = now
+
+    def failed(self, now: float, kind: Failure, *, probe: bool) -> None:
+        self.fade(now)
+        self.failures[kind] = self.failures.get(kind, 0.0) + 1
+        self.heard = now
+        if kind in OF_KEYS:
+            return
+        self.in_row += 1
+        if probe or (not self.until and self._has_enough()):
+            self._eject(now)
+
+    def _has_enough(self) -> bool:
+        if self.in_row >= CONSECUTIVE:
+            return True
+        failed = sum(count for kind, count in self.failures.items() if kind not in OF_KEYS)
+        return failed + self.served >= ENOUGH and failed >= self.served
+
+    def _eject(self, now: float) -> None:
+        if now - self.ejected_at > 2 * LONGEST_REST:
+            self.ejections = 0
+        self.ejections += 1
+        self.ejected_at = now
+        self.until = now + min(REST * self.ejections, LONGEST_REST)
+
+
+class Watch:
+    """One request at a place, from when it is sent. Its end is told once: what comes after does not count."""
+
+    __slots__ = ("_clock", "_over", "_probe", "_record", "_started")
+
+    def __init__(self, record: _Record, clock: Callable[[], float]) -> None:
+        self._record = record
+        self._clock = clock
+        self._started = now = clock()
+        self._over = False
+        #: it is the one that finds out whether the place is well again
+        self._probe = bool(record.until) and now >= record.until and not record.probing
+        record.probing = record.probing or self._probe
+        record.in_flight += 1
+
+    def began(self, seconds: float) -> None:
+        """The place answers; its first byte came after so many seconds."""
+        self._record.began(self._clock(), seconds)
+
+    def served(self) -> None:
+        """The answer came whole."""
+        if self._ends():
+            now = self._clock()
+            self._record.finished(now, now - self._started)
+
+    def failed(self, kind: Failure) -> None:
+        """The place did not answer, or not to the end."""
+        probe = self._probe
+        if self._ends():
+            self._record.failed(self._clock(), kind, probe=probe)
+
+    def drop(self) -> None:
+        """It ended for reasons that say nothing of the place; nothing, if its end was told."""
+        self._ends()
+
+    def _ends(self) -> bool:
+        if self._over:
+            return False
+        self._over = True
+        self._record.in_flight -= 1
+        if self._probe:
+            self._record.probing = self._probe = False
+        return True
+
+
+class Health:
+    """All places of one event loop. `clock` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._places: dict[Place, _Record] = {}
+
+    def watch(self, place: Place) -> Watch:
+        """A request is being sent there."""
+        record = self._places.get(place)
+        if record is None:
+            if len(self._places) >= MAX_PLACES:
+                self._forget()
+            record = self._places[place] = _Record(self._clock())
+        return Watch(record, self._clock)
+
+    def circuit(self, place: Place) -> Circuit:
+        """Whether requests may go there now."""
+        record = self._places.get(place)
+        if record is None or not record.until:
+            return Circuit.CLOSED
+        return Circuit.OPEN if record.probing or self._clock() < record.until else Circuit.HALF_OPEN
+
+    def latency(self, place: Place) -> float | None:
+        """Seconds to the first byte there of late, or None."""
+        record = self._places.get(place)
+        if record is None or self._clock() - record.heard > MAX_AGE:
+            return None
+        return record.first_byte
+
+    def in_flight(self, place: Place) -> int:
+        """Requests of this process that are there now."""
+        record = self._places.get(place)
+        return record.in_flight if record is not None else 0
+
+    def figures(self, place: Place) -> Figures:
+        """All that is known of a place."""
+        record = self._places.get(place)
+        if record is None:
+            return Figures()
+        now = self._clock()
+        record.fade(now)
+        fresh = now - record.heard <= MAX_AGE
+        return Figures(
+            circuit=self.circuit(place),
+            rests=max(record.until - now, 0.0) if record.until else 0.0,
+            in_flight=record.in_flight,
+            first_byte=record.first_byte if fresh else None,
+            first_byte_p95=_percentile(record.first_bytes) if fresh else None,
+            total=record.total if fresh else None,
+            served=record.served,
+            failures=dict(record.failures),
+        )
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(tuple(self._places))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._places.clear()
+
+    def _forget(self) -> None:
+        """Of the places where no request is, leave out the tenth that was not heard of for longest."""
+        idle = sorted((record.heard, place) for place, record in self._places.items() if not record.in_flight)
+        for _, place in idle[: MAX_PLACES // 10]:
+            del self._places[place]
+
+
+def resting(health: Health, place: Place) -> str | None:
+    """Why no request should go to a place now, None: its circuit lets it."""
+    if health.circuit(place) is not Circuit.OPEN:
+        return None
+    seconds = math.ceil(health.figures(place).rests)
+    if seconds:
+        return f"it failed and rests for {seconds} s more"
+    return "it failed, and one request is finding out whether it still does"
+
+
+def _moved(known: float | None, seconds: float) -> float:
+    return seconds if known is None else known + WEIGHT * (seconds - known)
+
+
+def _percentile(values: deque[float]) -> float | None:
+    return sorted(values)[math.ceil(len(values) * 0.95) - 1] if values else None
+
+
+#: Of this process.
+health = Health()

@@ -1,0 +1,127 @@
+"""Requests that are served although places fail: circuits, what fits, the caller's own order of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from providers.models import CatalogModel
+from routing import revisions
+from routing.health import CONSECUTIVE, Circuit, health
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+
+
+def asked_there(plane: Any) -> list[str]:
+    """What was asked of the upstream since the last call."""
+    found = [seen.json["model"] for seen in plane.upstream.requests]
+    plane.upstream.requests.clear()
+    return found
+
+
+def test_a_place_that_fails_is_left_after_some_failures(plane: Any) -> None:
+    model = plane.scenario("status:500", "ok")
+    for _ in range(CONSECUTIVE):
+        assert plane.ask(model).status_code == 200
+    assert asked_there(plane) == ["status:500", "ok"] * CONSECUTIVE
+    for _ in range(3):
+        answer = plane.ask(model)
+        assert (answer.status_code, answer.headers["x-jackfield-attempts"]) == (200, "1")
+    assert asked_there(plane) == ["ok"] * 3
+
+
+def test_the_last_place_is_never_left(plane: Any) -> None:
+    model = plane.scenario("status:500", "status:503")
+    for _ in range(CONSECUTIVE + 1):
+        assert plane.ask(model).status_code == 503
+    asked_there(plane)
+    answer = plane.ask(model)
+    assert (answer.status_code, answer.headers["x-jackfield-attempts"]) == (503, "2")
+    alone = plane.scenario("status:500", public="alone")
+    assert plane.ask(alone).status_code == 500, "and nobody else is asked"
+
+
+@pytest.mark.parametrize("scenario", ["status:400", "status:401", "limited:all"])
+def test_callers_and_keys_do_not_open_circuits(plane: Any, scenario: str) -> None:
+    model = plane.scenario(scenario, "ok")
+    for _ in range(CONSECUTIVE + 1):
+        plane.ask(model)
+    assert health.circuit((plane.account.id, scenario)) is Circuit.CLOSED
+
+
+def test_a_cut_stream_counts_and_a_client_that_left_does_not(plane: Any) -> None:
+    model = plane.scenario("cut:2:fin", "ok")
+    for _ in range(CONSECUTIVE):
+        _, events = plane.stream(model)
+        assert "[DONE]" not in events
+    plane.rows(CONSECUTIVE)
+    assert health.circuit((plane.account.id, "cut:2:fin")) is Circuit.OPEN
+    _, events = plane.stream(model)
+    assert events[-1] == "[DONE]"
+    slow = plane.scenario("drip:0.05", public="slow")
+    for _ in range(CONSECUTIVE):
+        with plane.client.stream(
+            "POST", "/v1/chat/completions", json={"model": slow, "messages": [], "stream": True}
+        ) as answer:
+            next(answer.iter_raw())
+    plane.rows(2 * CONSECUTIVE + 1)
+    assert health.figures((plane.account.id, "drip:0.05")).failures == {}
+    plane.eventually(lambda: health.in_flight((plane.account.id, "drip:0.05")) == 0)
+
+
+def test_a_callers_own_order_within_the_allowlist(plane: Any) -> None:
+    for name in ("one", "two", "three"):
+        plane.scenario("ok" if name != "one" else "status:500", public=name)
+    answer = plane.ask("nobody", models=["one", "two"])
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["model"] == "two" and answer.headers["x-jackfield-attempts"] == "2"
+    assert asked_there(plane) == ["status:500", "ok"]
+    assert all("models" not in seen.json for seen in plane.upstream.requests)
+    answer = plane.client.post("/v1/chat/completions", json={"models": ["three"], "messages": []})
+    assert answer.json()["model"] == "three"
+    demo = plane.world.project("narrow", allow=["two"])
+    token = plane.world.token(demo)
+    plane.settle()
+    headers = {"authorization": f"Bearer {token}"}
+    answer = plane.client.post("/v1/chat/completions", json={"models": ["one", "two"], "messages": []}, headers=headers)
+    assert answer.json()["model"] == "two"
+    answer = plane.client.post("/v1/chat/completions", json={"models": ["one"], "messages": []}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    (first, *_) = plane.rows(4)
+    assert (first.model, first.served_model) == ("nobody", "two")
+
+
+@pytest.mark.parametrize("models", [["a"] * 6, "a", [1], [""], {"a": 1}])
+def test_a_list_of_models_has_one_to_five_names(plane: Any, models: Any) -> None:
+    answer = plane.ask("x", models=models)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "models")
+
+
+def test_what_a_request_needs_is_looked_for_in_the_facts(plane: Any) -> None:
+    with revisions.recording("tester"):
+        CatalogModel.objects.create(
+            provider=plane.account.provider,
+            model="ok:plain",
+            context=100,
+            tools=False,
+            structured_output=False,
+            input_modalities=["text"],
+        )
+    model = plane.scenario("ok:plain", "ok:able")
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    needs: list[dict[str, Any]] = [
+        {"tools": [TOOL]},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}},
+        {"messages": [{"role": "user", "content": [image]}]},
+        {"messages": [{"role": "user", "content": "long " * 200}]},
+    ]
+    for need in needs:
+        assert plane.ask(model, **need).headers["x-jackfield-attempts"] == "1"
+        assert asked_there(plane) == ["ok:able"], need
+    plane.ask(model)
+    assert asked_there(plane) == ["ok:plain"]
+    alone = plane.scenario("ok:plain", public="alone")
+    assert plane.ask(alone, tools=[TOOL]).status_code == 200, "facts may be wrong: what is left is asked"
