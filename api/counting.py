@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 from django.http import HttpResponseBase
@@ -30,7 +31,11 @@ from providers.hosts import call_url
 from routing.candidates import Candidate
 
 _GOOGLE: Final = "google_generate"
-_WRITE: Final = {_GOOGLE: write_googles, "anthropic_messages": write_anthropics}
+_WRITE: Final = {
+    _GOOGLE: write_googles,
+    "anthropic_messages": write_anthropics,
+    "openai_responses": b'{"object":"response.input_tokens","input_tokens":%d}'.__mod__,
+}
 #: Statuses of an upstream that speaks the dialect and has no such endpoint.
 _NO_ENDPOINT: Final = frozenset({404, 405, 501})
 
@@ -56,7 +61,7 @@ class Counting(Asked):
     def told(self, candidate: Candidate, model: str, stream: bool, variables: Mapping[str, str]) -> Told:
         """The question, in place of the request. Raises ApiError, Unfetched, _Unasked."""
         counter = COUNTERS.get(candidate.family)
-        if counter is None:
+        if counter is None or (counter.hosts and _host(candidate) not in counter.hosts):
             raise _Unasked
         family = FAMILIES[candidate.family]
         target = Target(model=model, family=family.name, quirks=candidate.quirks)
@@ -81,6 +86,13 @@ class Counting(Asked):
     def say(self, count: int) -> bytes:
         """The count in the client's dialect."""
         return _WRITE[self.dialect](count)
+
+
+def _host(candidate: Candidate) -> str:
+    """The host that the candidate's requests go to, as the configuration names it."""
+    account, provider = candidate.account, candidate.provider
+    base = account.base_url or provider.families.get(candidate.family) or provider.base_url
+    return urlsplit(base).hostname or ""
 
 
 async def count(trip: Trip, asked: Counting) -> HttpResponseBase:

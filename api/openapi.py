@@ -76,6 +76,7 @@ def _paths() -> dict[str, Any]:
         "/v1/chat/completions": _post("chat", "ChatRequest", "ChatAnswer", _OPENAI, streams=True),
         "/v1/completions": _post("complete", "CompletionRequest", "ChatAnswer", _OPENAI, streams=True),
         "/v1/responses": _post("respond", "ResponsesRequest", "Response", _OPENAI, streams=True),
+        "/v1/responses/input_tokens": _post("countInputTokens", "InputTokensRequest", "InputTokens", _OPENAI),
         "/v1/responses/{response}/input_items": _get("inputItems", ("InputItems",), parameters=[_RESPONSE, *_PAGE]),
         "/v1/responses/{response}/cancel": {
             "post": _get("cancelResponse", ("Response",), parameters=[_RESPONSE])["get"],

@@ -88,6 +88,12 @@ SCHEMAS: Final[dict[str, Schema]] = {
         },
         example={"model": "echo", "input": "hello"},
     ),
+    "InputTokensRequest": one(
+        {"model": _MODEL, "input": _TEXT, "tools": _TOOLS}, example={"model": "echo", "input": "hello"}
+    ),
+    "InputTokens": one(
+        {"object": {"const": "response.input_tokens"}, "input_tokens": NUMBER}, "object", "input_tokens"
+    ),
     "Response": one({"id": STRING, "model": STRING, "status": STRING, "output": many(one({}))}, "id", "output"),
     "DeletedResponse": one({"id": STRING, "deleted": {"const": True}}, "id", "deleted"),
     "InputItems": one({"data": many(one({"id": STRING, "type": STRING}, "id", "type")), "has_more": _FLAG}, "data"),

@@ -10,10 +10,11 @@ import msgspec
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
-from api import background, forward, recalling
+from api import background, counting, forward, recalling
 from api.answer import JSON, Answer
 from api.auth import Caller
 from api.body import read_json
+from api.counting import Counting
 from api.errors import BY_CODE, ApiError, Fault
 from api.keeping import Turn
 from api.turns import DIALECT, Turning, with_earlier
@@ -31,24 +32,35 @@ class Responses(Conversation):
     dialect = DIALECT
 
     async def post(self, request: Request) -> HttpResponseBase:
+        fields, earlier, unknown = await self._whole(request)
+        keeper = None if fields.flag("store") is False else _project(request)
+        return await forward.chat(self.trip, Turning(fields, self.trip, keeper, earlier, unknown))
+
+    async def _whole(self, request: Request) -> tuple[Fields, str, str]:
+        """(the request with its earlier turns in it, the id of the last one, that of one that is not ours)."""
         fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        project = _project(request)
-        keeper = None if fields.flag("store") is False else project
         earlier = _earlier(fields)
-        if not earlier:
-            return await forward.chat(self.trip, Turning(fields, self.trip, keeper))
-        turn = await recalling.recall(project, earlier)
+        turn = await recalling.recall(_project(request), earlier) if earlier else None
         if turn is None or turn.alone:
-            return await forward.chat(self.trip, Turning(fields, self.trip, keeper, unknown=earlier))
+            return fields, "", earlier
         turn = await background.present(self.trip, turn)
         if not turn.is_answer:
             text = f"The response '{earlier}' has no answer to go on from."
             raise ApiError(Fault.INVALID_PARAMETER, text, param="previous_response_id")
         try:
-            fields = with_earlier(fields, turn)
+            return with_earlier(fields, turn), earlier, ""
         except BadBody as problem:
             raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
-        return await forward.chat(self.trip, Turning(fields, self.trip, keeper, earlier=earlier))
+
+
+class InputTokens(Responses):
+    """POST /v1/responses/input_tokens: how many tokens the request has, earlier turns included."""
+
+    endpoint = "count_tokens"
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        fields, _, _ = await self._whole(request)
+        return await counting.count(self.trip, Counting(self.dialect, fields))
 
 
 class Stored(DataView):

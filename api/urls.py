@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, path, re_path
 from api.health import Healthz, Metrics, Readyz
 from api.listing import Model, Models
 from api.openapi import OpenApi
-from api.responses import Cancelled, InputItems, Responses, Stored
+from api.responses import Cancelled, InputItems, InputTokens, Responses, Stored
 from api.views import (
     ChatCompletions,
     Completions,
@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/chat/completions", ChatCompletions.as_view(), name="chat-completions"),
     path("v1/completions", Completions.as_view(), name="completions"),
     path("v1/responses", Responses.as_view(), name="responses"),
+    path("v1/responses/input_tokens", InputTokens.as_view(), name="input-tokens"),
     re_path(r"^v1/responses/(?P<name>[^/]{1,191})\Z", Stored.as_view(), name="response"),
     re_path(r"^v1/responses/(?P<name>[^/]{1,191})/cancel\Z", Cancelled.as_view(), name="cancel-response"),
     re_path(r"^v1/responses/(?P<name>[^/]{1,191})/input_items\Z", InputItems.as_view(), name="input-items"),

@@ -13,11 +13,17 @@ from providers.dialects.anthropic_messages.count_tokens import write_count_reque
 from providers.dialects.bedrock_converse.request import write_request as write_converse
 from providers.dialects.canon import BadAnswer, Request, Target, Written
 from providers.dialects.google_generate.writing import write_request as write_generate
+from providers.dialects.openai_responses.writing import write_request as write_responses
 from providers.dialects.usage import tokens
 from providers.dialects.values import object_in
 
 #: What CountTokens takes of a request for Converse, and Vertex's countTokens of one for generateContent.
 _CONVERSE: Final = ("additionalModelRequestFields", "messages", "system", "toolConfig")
+#: What POST /v1/responses/input_tokens takes of a request for a response, as OpenAI's SDK lists it.
+_RESPONSES: Final = (
+    "conversation", "input", "instructions", "model", "parallel_tool_calls", "personality", "previous_response_id",
+    "reasoning", "text", "tool_choice", "tools", "truncation",
+)  # fmt: skip
 _VERTEX: Final = ("contents", "generationConfig", "systemInstruction", "tools")
 
 
@@ -30,6 +36,8 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True):
     place: tuple[re.Pattern[str], str]
     #: The member of the answer that holds the count.
     member: str
+    #: Those that have the endpoint, where others who speak the family's dialect have not; empty: all.
+    hosts: frozenset[str] = frozenset()
 
     def url(self, url: str) -> str:
         """Where to count, from where a whole answer is asked for."""
@@ -56,6 +64,11 @@ def _named(request: Request, target: Target) -> Written:
 def _at_vertex(request: Request, target: Target) -> Written:
     written = _named(request, target)
     return msgspec.structs.replace(written, body=written.body | {"anthropic_version": "vertex-2023-10-16"})
+
+
+def _responses(request: Request, target: Target) -> Written:
+    written = write_responses(request, target)
+    return msgspec.structs.replace(written, body=_some(written.body, _RESPONSES))
 
 
 def _converse(request: Request, target: Target) -> Written:
@@ -86,6 +99,12 @@ COUNTERS: Final[dict[str, Counter]] = {
     ),
     "google-generative-ai": Counter(write=_generate, place=_GENERATE, member="totalTokens"),
     "google-vertex": Counter(write=_generate_at_vertex, place=_GENERATE, member="totalTokens"),
+    "openai-responses": Counter(
+        write=_responses,
+        place=(re.compile(r"/responses\Z"), "/responses/input_tokens"),
+        member="input_tokens",
+        hosts=frozenset({"api.openai.com"}),
+    ),
     "bedrock-converse": _CONVERSED,
     "bedrock-converse-stream": _CONVERSED,
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import anthropic
 import httpx
+import openai
 import pytest
 from google import genai
 from google.genai import types
@@ -33,6 +34,11 @@ PLACES = {
         {"input_tokens": 41},
     ),
     "bedrock-converse": ("https://b.example", "/model/up/count-tokens", {"inputTokens": 41}),
+    "openai-responses": (
+        "https://api.openai.com/v1",
+        "/v1/responses/input_tokens",
+        {"object": "response.input_tokens", "input_tokens": 41},
+    ),
 }
 
 
@@ -114,6 +120,35 @@ def test_the_bodies_are_what_each_api_takes(plane: Any, place: Any, upstreams: A
     assert bodies["google-generative-ai"]["generateContentRequest"]["model"] == "models/up"
     assert bodies["google-vertex"].keys() == {"contents", "tools"}
     assert bodies["bedrock-converse"]["input"]["converse"].keys() == {"messages", "toolConfig"}
+    assert bodies["openai-responses"].keys() == {"model", "input", "tools"}
+
+
+def test_openais_client_counts(plane: Any, openai_client: openai.OpenAI, place: Any, upstreams: Any) -> None:
+    """With earlier turns; copies of OpenAI's API have no such endpoint and are not asked."""
+    sent, answers = upstreams
+    text = {"type": "output_text", "text": "first answer", "annotations": []}
+    message = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [text]}
+    first = {"id": "resp_1", "object": "response", "status": "completed", "model": "up", "output": [message]}
+    answers += [httpx.Response(200, json=first), httpx.Response(200, json=PLACES["openai-responses"][2])]
+    model = place("openai-responses", "https://api.openai.com/v1")
+    openai_client.responses.create(model=model, input="hi")
+    count = openai_client.responses.input_tokens.count
+    found = count(model=model, input="and?", previous_response_id="resp_1", instructions="Be short.")
+    assert (found.object, found.input_tokens) == ("response.input_tokens", 41)
+    body = json.loads(sent[-1].content)
+    assert (str(sent[-1].url), body["model"]) == ("https://api.openai.com/v1/responses/input_tokens", "up")
+    assert body.keys() == {"model", "input", "instructions"}
+    assert [item["role"] for item in body["input"]] == ["user", "assistant", "user"]
+    provider = plane.world.provider("copy", family="openai-responses")
+    account = plane.world.account("copy", "https://copy.example/v1", keys=("key-1",), provider=provider)
+    plane.world.model("copied", (account, "up"))
+    for other in ("copied", plane.scenario("ok")):
+        raw = openai_client.responses.input_tokens.with_raw_response.count(model=other, input="How long? " * 50)
+        assert raw.headers["x-jackfield-estimated"] == "1"
+        assert 50 < raw.parse().input_tokens < 300
+    assert len(sent) == 2
+    with pytest.raises(openai.BadRequestError):
+        count(model=plane.scenario("ok"), input="x", conversation="conv_1")
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta", "v1alpha"])
