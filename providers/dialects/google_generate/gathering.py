@@ -35,6 +35,7 @@ from providers.dialects.google_generate.citations import Told, read_citations
 from providers.dialects.google_generate.counts import read_usage
 from providers.dialects.google_generate.dates import seconds_of
 from providers.dialects.google_generate.logprobs import read_logprobs
+from providers.dialects.google_generate.partial_calls import PartialCall, begins
 from providers.dialects.google_generate.parts import arguments_of, media_of, proof_of, said
 from providers.dialects.google_generate.words import NAME, UNSPECIFIED, stop_of
 from providers.dialects.stream_reader import Parts
@@ -56,12 +57,19 @@ class _Candidate:
         self._parts = Parts(index)
         self._calls = 0
         self._signature = ("", "")
+        #: the call whose arguments come in pieces, and the id of the answer
+        self._growing: PartialCall | None = None
+        self._answer = ""
+        self._pieced = False
         self._told: dict[int, list[str]] = {}
 
     def take(self, part: dict[str, Any], answer: str) -> list[Delta]:
         """What one part says. `answer`: the id of the answer."""
         if "functionCall" in part:
-            return self._call(part, answer)
+            return self._piece_of_call(part, answer)
+        return self._finish_call() + self._take(part)
+
+    def _take(self, part: dict[str, Any]) -> list[Delta]:
         if part.get("thought") is not True and ("inlineData" in part or "fileData" in part):
             return self._whole(media_of(part, "parts"))
         if "text" in part and isinstance(part["text"], str):
@@ -85,6 +93,27 @@ class _Candidate:
         if piece.signature:
             self._signature = (piece.signature, piece.signer)
         return out
+
+    def _piece_of_call(self, part: dict[str, Any], answer: str) -> list[Delta]:
+        """A call, or a piece of one: that without a name goes on with the one before it, and ends it if it is empty."""
+        call = part["functionCall"]
+        if not isinstance(call, dict) or call.get("name"):
+            out = self._finish_call()
+            if isinstance(call, dict) and begins(call):
+                self._growing, self._answer, self._pieced = PartialCall(part), answer, True
+                return out
+            return out + self._call(part, answer)
+        if self._growing is not None:
+            self._growing.take(part)
+        elif call or not self._pieced:
+            raise BadAnswer("a function call without a name")
+        goes_on = call.get("willContinue") is True or ("partialArgs" in call and "willContinue" not in call)
+        return [] if goes_on else self._finish_call()
+
+    def _finish_call(self) -> list[Delta]:
+        """The call that came in pieces, if there is one."""
+        growing, self._growing = self._growing, None
+        return [] if growing is None else self._call(growing.whole(), self._answer)
 
     def _call(self, part: dict[str, Any], answer: str) -> list[Delta]:
         call = part["functionCall"]
@@ -122,9 +151,9 @@ class _Candidate:
 
     def end(self, whole: bool) -> list[Delta]:
         """What is left to say. `whole`: parts that are over may still be cited."""
+        out = self._finish_call()
         told = [Told(index, "".join(words)) for index, words in self._told.items()]
         growing = self._parts.index if self._parts.kind is Text else -1
-        out: list[Delta] = []
         for index, citation in read_citations(self.extras, told):
             if whole or index == growing:
                 out.append(Cited(index, citation, self.index))
