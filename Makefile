@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-dep
 # Without it pytest keeps no rewritten tests, and every worker of every run pays 5 s to rewrite them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test conformance bench bench-scale bench-peers smoke lint lock clean
+.PHONY: run test conformance fuzz bench bench-scale bench-peers smoke lint lock clean
 
 run: $(VENV)/made-from-$(LOCK)
 	@exec $(BIN)/python manage.py run
@@ -43,6 +43,10 @@ endef
 # Every recorded answer to every client dialect. The recordings lie beside the repository, not in it.
 conformance: $(VENV)/made-from-requirements-dev.txt
 	@$(BIN)/python -m tests.conformance $(ARGS)
+
+# Hostile bodies for everything that reads what others sent; ARGS="--seconds 600 --seed 7" for longer and others.
+fuzz: $(VENV)/made-from-requirements-dev.txt
+	@$(BIN)/python tests/fuzz $(ARGS)
 
 bench: $(VENV)/made-from-requirements-dev.txt
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -15,7 +15,7 @@ import msgspec
 from django.conf import settings
 
 from api.body import refuse_lookalikes
-from api.errors import ApiError, Fault
+from api.errors import BY_CODE, ApiError, Fault
 from api.fetching import Files
 from api.wishes import listed, needs_of, without_list
 from providers.dialects import canon
@@ -250,9 +250,11 @@ class Asked:
         if self._request is None:
             self.fields.restore()
             try:
-                found = self.client.read_request(msgspec.json.decode(self.fields.body()))
+                found = self.client.read_request(self.fields.decoded())
             except Misfit as problem:
                 raise refused(problem) from None
+            except BadBody as problem:
+                raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
             self._request = msgspec.structs.replace(found, model=self.model, stream=self.stream)
         return self._request
 

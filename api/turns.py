@@ -45,7 +45,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def with_earlier(fields: Fields, turn: Turn) -> Fields:
     """The request with the whole conversation in it, in place of the id of its last turn. Raises BadBody."""
     earlier = carried({"input": msgspec.json.decode(turn.input)}, msgspec.json.decode(turn.response))
-    body: dict[str, Any] = msgspec.json.decode(fields.body())
+    body = fields.decoded()
     return read_object(_encode(continued(body, [_own(item) for item in earlier if _goes_on(item)])))
 
 

@@ -34,6 +34,8 @@ _JSON: Final = {"content-type": "application/json", "accept": "application/json"
 _CODE_LIVES: Final = 900.0
 #: The claim of OpenAI's tokens that holds the account.
 _CLAIM: Final = "https://api.openai.com/auth"
+#: Epoch seconds that no token lives to see.
+_FAR: Final = 1e15
 
 
 class CodexLogin(msgspec.Struct, frozen=True):
@@ -95,7 +97,8 @@ class CodexLogin(msgspec.Struct, frozen=True):
         access = _claims(part(answer, "access_token"))
         account = _account(_claims(part(answer, "id_token"))) or _account(access) or part(before, "account_id")
         ends = access.get("exp")
-        left = ends - now if isinstance(ends, int | float) else answer.get("expires_in")
+        # Whole numbers have no end, and beyond what a float holds they cannot be reckoned with.
+        left = ends - now if isinstance(ends, int | float) and -_FAR < ends < _FAR else answer.get("expires_in")
         return document_of(self.name, answer, before, now + life(left), {"account_id": account})
 
 

@@ -74,7 +74,10 @@ def _expiry(said: object, now: float) -> float:
     """Epoch seconds, also where milliseconds are said."""
     if isinstance(said, bool) or not isinstance(said, int | float) or said <= 0:
         return now + LIFE_UNSAID
-    return said / 1000 if said > 100_000_000_000 else float(said)
+    try:
+        return said / 1000 if said > 100_000_000_000 else float(said)
+    except OverflowError:
+        return now + LIFE_UNSAID
 
 
 def _api(answer: dict[str, object], token: str) -> str:

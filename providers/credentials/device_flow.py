@@ -116,11 +116,7 @@ class Login(msgspec.Struct, frozen=True):
         answer = answer_of(body)
         code, device = part(answer, "user_code"), part(answer, "device_code")
         url = part(answer, "verification_uri_complete", "verification_uri", "verification_url")
-        if (
-            status != 200
-            or not (fits(code) and fits(device) and fits(url))
-            or urlsplit(url).scheme not in ("https", "http")
-        ):
+        if status != 200 or not (fits(code) and fits(device) and fits(url) and _is_page(url)):
             raise no_code(status)
         until = now + life(answer.get("expires_in"))
         return Pending(code, url, Secret(device), interval_of(answer), until, Secret(verifier))
@@ -160,6 +156,13 @@ class Login(msgspec.Struct, frozen=True):
 
 
 # --- what flows share -----------------------------------------------------------------------------------------------
+
+
+def _is_page(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("https", "http")
+    except ValueError:  # brackets around what is no address
+        return False
 
 
 def posted(url: str, form: Mapping[str, str]) -> Exchange:

@@ -90,7 +90,7 @@ def life(said: object) -> float:
     """Seconds from an `expires_in` that others wrote: a number, perhaps as text."""
     try:
         seconds = float(said) if isinstance(said, int | float | str) else LIFE_UNSAID
-    except ValueError:
+    except (ValueError, OverflowError):
         return LIFE_UNSAID
     # Also what is no number compares as false.
     return min(seconds, _LONGEST) if seconds > 0 else LIFE_UNSAID

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+
+from providers.dialects.values import UNREADABLE
 
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 1_000_000
@@ -21,6 +23,7 @@ MAX_MEMBERS: Final = 1024
 MAX_DIGITS: Final = 64
 
 _decode: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_all: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -97,6 +100,13 @@ class Fields:
     def remove(self, name: str) -> None:
         """Leave a member out."""
         self._edits[name] = None
+
+    def decoded(self) -> dict[str, Any]:
+        """The object with all edits applied, as Python's. Raises BadBody where a number in it is beyond all range."""
+        try:
+            return _decode_all(self.body())
+        except UNREADABLE as error:
+            raise BadBody("number_too_long", "The body holds a number that is out of range.") from error
 
     def restore(self) -> None:
         """Forget all edits, for the next attempt at another upstream."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -82,9 +83,9 @@ class _Assembly:
                 held = self.logprobs.setdefault(choice, {})
                 for name, values in value.items():
                     if isinstance(values, list):
-                        held[name] = [*held.get(name, ()), *values]
+                        held.setdefault(name, []).extend(values)
             case Noted(extras):
-                self.extras = {**self.extras, **extras}
+                self.extras.update(extras)
             case Grew() | Signed() | Cited():
                 self.grow(self.parts[delta.choice][delta.index], delta)
 
@@ -197,7 +198,7 @@ class OneAtATime:
 
     def __init__(self) -> None:
         self._open: dict[int, int] = {}
-        self._waiting: dict[int, dict[int, list[Delta]]] = {}
+        self._waiting: dict[int, OrderedDict[int, list[Delta]]] = {}
 
     def feed(self, delta: Delta) -> list[Delta]:
         """The deltas whose turn has come."""
@@ -213,7 +214,7 @@ class OneAtATime:
         if current is None and isinstance(delta, PartBegan):
             self._open[choice] = current = index
         if current != index:
-            self._waiting.setdefault(choice, {}).setdefault(index, []).append(delta)
+            self._waiting.setdefault(choice, OrderedDict()).setdefault(index, []).append(delta)
             return []
         if not isinstance(delta, PartEnded):
             return [delta]
@@ -223,10 +224,9 @@ class OneAtATime:
     def _next(self, choice: int) -> list[Delta]:
         """The parts that waited, as far as they have come."""
         out: list[Delta] = []
-        waiting = self._waiting.get(choice, {})
+        waiting = self._waiting.get(choice)
         while waiting:
-            index = next(iter(waiting))
-            held = waiting.pop(index)
+            index, held = waiting.popitem(last=False)
             out += held
             if not isinstance(held[-1], PartEnded):
                 self._open[choice] = index

@@ -22,6 +22,17 @@ def object_in(data: bytes | str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def value_in(raw: bytes) -> Any:
+    """The JSON value that a member is, which was passed over until now; None also where it cannot be read.
+
+    That a decoder passed over a member proves little: its words may be no text, its numbers beyond all range.
+    """
+    try:
+        return _decode(raw)
+    except UNREADABLE:
+        return None
+
+
 def value_of(answer: bytes) -> Any:
     """The JSON value that an upstream answered. Raises BadAnswer."""
     try:

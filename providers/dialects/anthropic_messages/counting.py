@@ -12,12 +12,15 @@ from providers.dialects.usage import Usage, added, first, tokens
 _EMPTY: Final = Usage()
 
 
-def read_usage(*reports: Any) -> Usage | None:
-    """The usage of an answer. Of a stream's reports, the later ones count where they say something."""
-    found: dict[str, Any] = {}
-    for report in reports:
-        if isinstance(report, dict):
-            found.update({name: value for name, value in report.items() if value is not None})
+def merge_reports(held: dict[str, Any], report: Any) -> None:
+    """Of a stream's reports of its usage, the later ones count where they say something."""
+    if isinstance(report, dict):
+        held.update((name, value) for name, value in report.items() if value is not None)
+
+
+def read_usage(report: Any) -> Usage | None:
+    """The usage of an answer."""
+    found: dict[str, Any] = report if isinstance(report, dict) else {}
     cache_write = first(found, "cache_creation_input_tokens")
     if cache_write is None and isinstance(found.get("cache_creation"), dict):
         cache_write = added(*(tokens(value) for value in found["cache_creation"].values()))

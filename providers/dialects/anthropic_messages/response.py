@@ -29,7 +29,7 @@ from providers.dialects.canon import (
 )
 from providers.dialects.jsonio import quote, read_trusting
 from providers.dialects.usage import Usage
-from providers.dialects.values import value_of
+from providers.dialects.values import value_in, value_of
 
 _encode: Final = msgspec.json.Encoder().encode
 _KNOWN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
@@ -97,12 +97,10 @@ def leftovers(message: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name not in _KNOWN and value is not None}
 
 
-def usage_leftovers(*reports: Any) -> dict[str, Any]:
+def usage_leftovers(report: Any) -> dict[str, Any]:
     """The same of its usage, as the member `usage`."""
-    found: dict[str, Any] = {}
-    for report in reports:
-        if isinstance(report, dict):
-            found.update({name: value for name, value in report.items() if name not in _COUNTS and value is not None})
+    members = report.items() if isinstance(report, dict) else ()
+    found = {name: value for name, value in members if name not in _COUNTS and value is not None}
     return {"usage": found} if found else {}
 
 
@@ -159,7 +157,7 @@ def splice(body: bytes, public_model: str) -> tuple[bytes, Usage | None]:
     """
     fields = read_trusting(body)
     raw = fields.get("usage")
-    usage = None if raw is None else read_usage(msgspec.json.decode(raw))
+    usage = None if raw is None else read_usage(value_in(raw))
     if "model" not in fields:
         return body, usage
     return fields.replace("model", quote(public_model)), usage

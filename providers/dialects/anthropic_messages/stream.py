@@ -8,7 +8,7 @@ import msgspec
 
 from providers.dialects import signatures
 from providers.dialects.anthropic_messages.blocks import read_block, read_citation
-from providers.dialects.anthropic_messages.counting import read_usage
+from providers.dialects.anthropic_messages.counting import merge_reports, read_usage
 from providers.dialects.anthropic_messages.response import (
     answered,
     leftovers,
@@ -53,7 +53,8 @@ class Reader(StreamReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._reports: list[Any] = []
+        #: what was reported of the usage, the later over the earlier
+        self._usage: dict[str, Any] = {}
         #: the parts so far, whether still open or not
         self._parts: dict[int, Part] = {}
         self._open: set[int] = set()
@@ -95,14 +96,14 @@ class Reader(StreamReader):
             Began(text_of(message.get("id")), text_of(message.get("model")), 0, tier_of(usage), NAME),
             *self._count(usage),
         ]
-        extras = {**leftovers(message), **usage_leftovers(*self._reports)}
+        extras = {**leftovers(message), **usage_leftovers(self._usage)}
         return [*told, Noted(extras)] if extras else told
 
     def _count(self, usage: Any) -> list[Delta]:
         if not isinstance(usage, dict):
             return []
-        self._reports.append(usage)
-        counted = read_usage(*self._reports)
+        merge_reports(self._usage, usage)
+        counted = read_usage(self._usage)
         return [Counted(counted)] if counted is not None else []
 
     def _begin(self, index: int, block: Any) -> list[Delta]:
@@ -131,7 +132,7 @@ class Reader(StreamReader):
     def _grow(self, index: int, delta: Any) -> list[Delta]:
         if not isinstance(delta, dict):
             raise BadAnswer("a delta that is no object")
-        kind = delta.get("type")
+        kind = text_of(delta.get("type"))
         told: list[Delta] = []
         if index not in self._open:
             if index in self._held:
@@ -179,7 +180,7 @@ class Reader(StreamReader):
         tier = tier_of(found.get("usage"))
         told += [Served(tier)] if tier else []
         more = {name: value for name, value in found.items() if name not in ("type", "delta", "usage")}
-        extras = {**leftovers(delta), **leftovers(more), **usage_leftovers(*self._reports)}
+        extras = {**leftovers(delta), **leftovers(more), **usage_leftovers(self._usage)}
         return [*told, Noted(extras)] if extras else told
 
 
@@ -200,8 +201,9 @@ def _join(block: dict[str, Any], inputs: list[str], delta: dict[str, Any]) -> No
         if name == "partial_json" and isinstance(value, str):
             inputs.append(value)
         elif name == "citation":
-            listed = block.get("citations")
-            block["citations"] = [*(listed if isinstance(listed, list) else []), value]
+            if not isinstance(block.get("citations"), list):
+                block["citations"] = []
+            block["citations"].append(value)
         elif name != "type":
             before = block.get(name)
             block[name] = before + value if isinstance(before, str) and isinstance(value, str) else value

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.dialects.anthropic_messages.counting import read_usage
+from providers.dialects.anthropic_messages.counting import merge_reports, read_usage
 from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import BadBody, quote, read_trusting
 from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage
-from providers.dialects.values import UNREADABLE
+from providers.dialects.values import UNREADABLE, object_in, value_in
 
 LAST: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _WORDS: Final = (b"", b"[DONE]")
@@ -26,17 +26,16 @@ class _Head(msgspec.Struct, gc=False):
 
 
 _decode_head: Final = msgspec.json.Decoder(_Head).decode
-_decode: Final = msgspec.json.Decoder().decode
 
 
 class Tap:
     """Feed it the events of one upstream stream, relay what it returns."""
 
-    __slots__ = ("_model", "_reports", "_stopped", "done_seen", "error")
+    __slots__ = ("_model", "_stopped", "_usage", "done_seen", "error")
 
     def __init__(self, public_model: str, asked_usage: bool) -> None:
         self._model = quote(public_model)
-        self._reports: list[Any] = []
+        self._usage: dict[str, Any] | None = None
         self._stopped = False
         self.done_seen = False
         self.error: StreamError | None = None
@@ -49,12 +48,12 @@ class Tap:
     @property
     def has_usage(self) -> bool:
         """Whether any usage was reported."""
-        return bool(self._reports)
+        return self._usage is not None
 
     @property
     def usage(self) -> Usage | None:
         """The usage so far: what the last event reports, and what the first one does beside that."""
-        return read_usage(*self._reports)
+        return read_usage(self._usage)
 
     def end(self) -> bytes:
         """The last event, which clients wait for."""
@@ -77,7 +76,7 @@ class Tap:
         if name == "message_start":
             return self._start(event, data)
         if name == "message_delta":
-            self._delta(_decode(data))
+            self._delta(object_in(data) or {})
         elif name == "message_stop":
             self.done_seen = True
         return event.raw
@@ -87,7 +86,11 @@ class Tap:
         if isinstance(delta, dict) and delta.get("stop_reason"):
             self._stopped = True
         if isinstance(found.get("usage"), dict):
-            self._reports.append(found["usage"])
+            self._count(found["usage"])
+
+    def _count(self, report: Any) -> None:
+        self._usage = {} if self._usage is None else self._usage
+        merge_reports(self._usage, report)
 
     def _start(self, event: Event, data: bytes) -> bytes | None:
         """The first event with the public name in it."""
@@ -96,11 +99,11 @@ class Tap:
             message = read_trusting(fields.get("message") or b"{}")
             usage = message.get("usage")
             if usage is not None and usage != b"null":
-                self._reports.append(_decode(usage))
+                self._count(value_in(usage))
             if "model" not in message:
                 return event.raw
             new = fields.replace("message", message.replace("model", self._model))
-        except (BadBody, msgspec.DecodeError):
+        except BadBody:
             self.error = StreamError(data, malformed=True)
             return None
         return rebuilt(event, new)

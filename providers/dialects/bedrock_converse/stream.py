@@ -64,7 +64,7 @@ class _Block(msgspec.Struct):
     kind: str
     index: int | None = None
     length: int = 0
-    signature: str = ""
+    signature: list[str] = msgspec.field(default_factory=list)
     citations: list[dict[str, Any]] = msgspec.field(default_factory=list)
     whole: dict[str, Any] | None = None
     pieces: list[str] = msgspec.field(default_factory=list)
@@ -172,11 +172,11 @@ class Reader(StreamReader):
             return self._grow(at, block, Thinking(), text)
         if isinstance(signature, str) and signature:
             block, deltas = self._open(at, block, Thinking())
-            block.signature += signature
+            block.signature.append(signature)
             return deltas
         if isinstance(hidden, str) and hidden:
             block, deltas = self._open(at, block, Thinking(redacted=True))
-            block.signature += hidden
+            block.signature.append(hidden)
             return deltas
         return []
 
@@ -199,7 +199,7 @@ class Reader(StreamReader):
             return []
         deltas: list[Delta] = [Cited(block.index, citation_of(citation, block.length)) for citation in block.citations]
         if block.signature:
-            deltas.append(Signed(block.index, block.signature, NAME))
+            deltas.append(Signed(block.index, "".join(block.signature), NAME))
         return [*deltas, PartEnded(block.index)]
 
     def _message_stop(self, found: dict[str, Any]) -> list[Delta]:
@@ -269,7 +269,9 @@ def _collect(block: _Block, whole: dict[str, Any], delta: dict[str, Any]) -> Non
     if block.kind == "toolUse" and isinstance(given, dict) and isinstance(given.get("input"), str):
         block.pieces.append(given["input"])
     elif block.kind == "toolResult" and isinstance(given, list):
-        whole["content"] = [*whole.get("content", ()), *given]
+        if not isinstance(whole.get("content"), list):
+            whole["content"] = []
+        whole["content"] += given
     elif block.kind == "image" and isinstance(given, dict) and isinstance(given.get("source"), dict):
         data = given["source"].get("bytes")
         if isinstance(data, str):

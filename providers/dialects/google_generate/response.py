@@ -30,7 +30,7 @@ from providers.dialects.google_generate.words import NAME, reason_of
 from providers.dialects.jsonio import quote, read_trusting
 from providers.dialects.streams import assemble
 from providers.dialects.usage import Usage
-from providers.dialects.values import value_of
+from providers.dialects.values import value_in, value_of
 
 MODEL: Final = "modelVersion"
 _encode: Final = msgspec.json.Encoder().encode
@@ -140,7 +140,7 @@ def splice(body: bytes, public_model: str) -> tuple[bytes, Usage | None]:
     """
     fields = read_trusting(body)
     raw = fields.get("usageMetadata")
-    usage = read_usage(msgspec.json.decode(raw)) if raw is not None else None
+    usage = read_usage(value_in(raw)) if raw is not None else None
     if MODEL not in fields:
         return body, usage
     return fields.replace(MODEL, quote(public_model)), usage

@@ -18,7 +18,7 @@ from providers.dialects.google_generate.words import UNSPECIFIED
 from providers.dialects.jsonio import BadBody, quote, read_trusting
 from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage
-from providers.dialects.values import UNREADABLE, object_in
+from providers.dialects.values import UNREADABLE, object_in, value_in
 
 _KEY: Final = b'"modelVersion"'
 _SPACE: Final = b" \t"
@@ -73,7 +73,7 @@ class Tap:
         """The usage as last reported; every event counts from the beginning."""
         if self._usage_raw is not None:
             raw, self._usage_raw = self._usage_raw, None
-            self._usage = read_usage(msgspec.json.decode(raw)) or self._usage
+            self._usage = read_usage(value_in(raw)) or self._usage
         return self._usage
 
     def end(self) -> bytes:

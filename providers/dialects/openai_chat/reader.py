@@ -75,7 +75,7 @@ class Reader(StreamReader):
         if fresh:
             self._extras |= fresh
         if self._began and (begins or fresh) and self._extras:
-            out.append(Noted(dict(self._extras)))
+            out.append(Noted(dict(self._extras) if begins else fresh))
         return out
 
     def _choice(self, choice: dict[str, Any], at: int, out: list[Delta]) -> None:

@@ -13,7 +13,7 @@ from providers.dialects.openai_chat.messages import read_assistant
 from providers.dialects.openai_chat.parts import read_sources
 from providers.dialects.openai_chat.words import stop_of
 from providers.dialects.usage import Usage, read_openai_usage
-from providers.dialects.values import value_of
+from providers.dialects.values import value_in, value_of
 
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9_-]+")
 _KNOWN: Final = frozenset(
@@ -38,11 +38,11 @@ def usage_of(fields: Fields) -> Usage | None:
     usage = None
     raw = fields.get("usage")
     if raw is not None and raw != b"null":
-        usage = read_openai_usage(msgspec.json.decode(raw))
+        usage = read_openai_usage(value_in(raw))
     if usage is None:
         raw = fields.get("x_groq")
         if raw is not None:
-            groq = msgspec.json.decode(raw)
+            groq = value_in(raw)
             usage = read_openai_usage(groq.get("usage")) if isinstance(groq, dict) else None
     return usage
 

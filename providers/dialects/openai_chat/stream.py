@@ -13,7 +13,7 @@ from providers.dialects.dialect import StreamError
 from providers.dialects.jsonio import BadBody, Fields, quote, read_trusting
 from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage, read_openai_usage
-from providers.dialects.values import UNREADABLE
+from providers.dialects.values import UNREADABLE, value_in
 
 _MODEL: Final = b'"model"'
 DONE: Final = b"data: [DONE]\n\n"
@@ -82,7 +82,7 @@ class Tap:
         """The usage as last reported; providers that report it in every chunk count up."""
         if self._usage_raw is not None:
             raw, self._usage_raw = self._usage_raw, None
-            found = msgspec.json.decode(raw)
+            found = value_in(raw)
             if isinstance(found, dict) and isinstance(found.get("usage"), dict):
                 found = found["usage"]  # x_groq
             self._usage = read_openai_usage(found) or self._usage
@@ -114,7 +114,11 @@ class Tap:
         model = self._model if chunk.model is not msgspec.UNSET else None
         if model is None and not drop_usage:
             return event.raw
-        return _rewrite(event, data, model, drop_usage)
+        try:
+            return _rewrite(event, data, model, drop_usage)
+        except BadBody:
+            self.error = StreamError(data, malformed=True)
+            return None
 
     def _note_usage(self, chunk: _Chunk) -> bool:
         """Keep the usage of a chunk; whether it is one that only we asked for."""
@@ -179,7 +183,7 @@ def _read_loosely(data: bytes) -> _Chunk | None:
 
 
 def _rewrite(event: Event, data: bytes, model: bytes | None, drop_usage: bool) -> bytes:
-    """The event with the model replaced and, if asked, the null usage left out."""
+    """The event with the model replaced and, if asked, the null usage left out. Raises BadBody."""
     new: bytes | None = data
     if drop_usage:
         new = _cut_null_usage(data)

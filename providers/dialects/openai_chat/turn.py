@@ -7,7 +7,7 @@ and may grow side by side; one whose arguments are whole JSON ends when the next
 from __future__ import annotations
 
 import base64
-import binascii
+from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -45,6 +45,7 @@ class _Call(msgspec.Struct):
     free: bool = False
     at: int = -1
     texts: list[str] = []
+    number: int = 0
     ended: bool = False
     signed: bool = False
 
@@ -61,6 +62,9 @@ class Turn:
         self._thought: Open | None = None
         self._calls: dict[Any, _Call] = {}
         self._order: list[_Call] = []
+        #: those that grew since it was last looked which are whole; those that may yet be signed
+        self._grew: dict[int, _Call] = {}
+        self._unsigned: deque[_Call] = deque()
         self._audio: dict[str, Any] = {}
         self._cited = False
         self._spoke = False
@@ -103,7 +107,7 @@ class Turn:
         self._close(out)
         for call in self._order:
             self._end_call(call, out)
-        sound = audio_of({**self._audio, "data": _joined(self._audio.get("data", []))}) if self._audio else None
+        sound = audio_of(_whole_sound(self._audio)) if self._audio else None
         if sound is not None:
             self._whole(sound, out)
         self.stopped = True
@@ -180,12 +184,9 @@ class Turn:
         if not isinstance(sound, dict):
             return
         for name, value in sound.items():
-            if name == "data":
+            if name in ("data", "transcript"):
                 if isinstance(value, str):
-                    self._audio.setdefault("data", []).append(value)
-            elif name == "transcript":
-                if isinstance(value, str):
-                    self._audio[name] = self._audio.get(name, "") + value
+                    self._audio.setdefault(name, []).append(value)
             elif value is not None:
                 self._audio[name] = value
 
@@ -194,8 +195,10 @@ class Turn:
         signature, signer = google_signature(delta)
         if not signature:
             return
-        call = next((call for call in self._order if call.at >= 0 and not call.ended and not call.signed), None)
-        if call is not None:
+        while self._unsigned and (self._unsigned[0].ended or self._unsigned[0].signed):
+            self._unsigned.popleft()
+        if self._unsigned:
+            call = self._unsigned[0]
             call.signed = True
             out.append(Signed(call.at, signature, signer, self.index))
         else:
@@ -221,6 +224,7 @@ class Turn:
             self._settle(out)
             begun = self._parts.begin(ToolCall(call.id, name, "", call.free))
             call.at = begun.index
+            self._unsigned.append(call)
             out.append(begun)
             text = "".join(call.texts) + text
             call.texts.clear()
@@ -228,6 +232,7 @@ class Turn:
             raise BadAnswer("The upstream went on with a tool call that was whole.")
         if text and not call.ended:
             call.texts.append(text)
+            self._grew[call.number] = call
             if call.at >= 0:
                 out.append(Grew(call.at, text, self.index))
         if signature and call.at >= 0 and not call.ended:
@@ -239,7 +244,8 @@ class Turn:
         key: Any = index if isinstance(index, int | str) else given or (None if name else "last")
         call = self._order[-1] if key == "last" and self._order else self._calls.get(key) if key is not None else None
         if call is None or (name and given and call.given and given != call.given):
-            call = _Call(given or f"call_{self._seed}_{len(self._order)}", given, free)
+            number = len(self._order)
+            call = _Call(given or f"call_{self._seed}_{number}", given, free, number=number)
             self._order.append(call)
             if key is not None:
                 self._calls[key] = call
@@ -247,9 +253,10 @@ class Turn:
 
     def _settle(self, out: list[Delta]) -> None:
         """Ends the calls that are whole."""
-        for call in self._order:
-            if not call.ended and not call.free and call.texts and _is_json("".join(call.texts)):
+        for _, call in sorted(self._grew.items()):
+            if not call.ended and not call.free and _is_json("".join(call.texts)):
                 self._end_call(call, out)
+        self._grew.clear()
 
     def _end_call(self, call: _Call, out: list[Delta]) -> None:
         if call.at >= 0 and not call.ended:
@@ -265,9 +272,15 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def _whole_sound(found: dict[str, Any]) -> dict[str, Any]:
+    """What was heard, with its data and its transcript in one piece each."""
+    words = {"transcript": "".join(found["transcript"])} if "transcript" in found else {}
+    return {**found, **words, "data": _joined(found.get("data", []))}
+
+
 def _joined(pieces: list[str]) -> str:
     """Base64 that came in pieces, each of which may be padded."""
     try:
         return base64.b64encode(b"".join(base64.b64decode(piece, validate=True) for piece in pieces)).decode()
-    except binascii.Error:
+    except ValueError:
         return "".join(pieces)

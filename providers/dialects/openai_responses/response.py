@@ -13,9 +13,8 @@ from providers.dialects.openai_responses.composer import Composer
 from providers.dialects.openai_responses.items import NAME, listed, parts_of, string
 from providers.dialects.streams import dissect
 from providers.dialects.usage import Usage, read_openai_usage, tokens
-from providers.dialects.values import value_of
+from providers.dialects.values import value_in, value_of
 
-_decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 _REASONS: Final[dict[str, Stop]] = {
     "max_output_tokens": "length", "max_tokens": "length", "max_messages": "length", "content_filter": "filter",
@@ -116,7 +115,7 @@ def splice(body: bytes, public_model: str) -> tuple[bytes, Usage | None]:
     """
     fields = read_trusting(body)
     raw = fields.get("usage")
-    usage = None if raw is None else read_openai_usage(_decode(raw))
+    usage = None if raw is None else read_openai_usage(value_in(raw))
     if "model" not in fields:
         return body, usage
     return fields.replace("model", quote(public_model)), usage

@@ -46,7 +46,7 @@ class _Begun(msgspec.Struct):
 
     index: int
     part: Part
-    said: str = ""
+    said: list[str] = []
     cited: int = 0
     logprobs: bool = False
     open: bool = True
@@ -57,6 +57,8 @@ class _Item(msgspec.Struct):
 
     value: dict[str, Any]
     parts: dict[Key, _Begun] = {}
+    #: the part that began last: those before it are over
+    last: _Begun | None = None
     done: bool = False
 
 
@@ -142,7 +144,7 @@ class Reader(StreamReader):
         if not isinstance(value, dict) or index in self._items:
             return
         item = self._items[index] = _Item(value)
-        if value.get("type") in _CALLS:
+        if string(value.get("type")) in _CALLS:
             call = call_of(value)
             self._begin(item, WHOLE, msgspec.structs.replace(call, arguments=""))
 
@@ -203,15 +205,14 @@ class Reader(StreamReader):
         if begun is None or not begun.open:
             return None
         if text:
-            begun.said += text
+            begun.said.append(text)
             self._out.append(Grew(begun.index, text))
         return begun
 
     def _begin(self, item: _Item, key: Key, part: Part) -> _Begun:
         """A part begins; the one before it in its item is over."""
-        for other in item.parts.values():
-            self._end_part(other)
-        begun = item.parts[key] = _Begun(self._count, part)
+        self._end_item(item)
+        begun = item.last = item.parts[key] = _Begun(self._count, part)
         self._count += 1
         self._calls = self._calls or isinstance(part, ToolCall)
         self._out.append(PartBegan(begun.index, part))
@@ -225,9 +226,10 @@ class Reader(StreamReader):
         if not begun.open:
             return
         text = part.arguments if isinstance(part, ToolCall) else getattr(part, "text", "")
-        if len(text) > len(begun.said) and text.startswith(begun.said):
-            self._out.append(Grew(begun.index, text[len(begun.said) :]))
-            begun.said = text
+        said = "".join(begun.said)
+        if len(text) > len(said) and text.startswith(said):
+            self._out.append(Grew(begun.index, text[len(said) :]))
+            begun.said = [text]
         if isinstance(part, Text):
             self._out += [Cited(begun.index, one) for one in part.citations[begun.cited :]]
             begun.cited = max(begun.cited, len(part.citations))
@@ -243,8 +245,8 @@ class Reader(StreamReader):
             self._out.append(PartEnded(begun.index))
 
     def _end_item(self, item: _Item) -> None:
-        for begun in item.parts.values():
-            self._end_part(begun)
+        if item.last is not None:
+            self._end_part(item.last)
 
     def _end_all(self) -> None:
         for item in self._items.values():

@@ -11,7 +11,7 @@ from providers.dialects.jsonio import BadBody, quote, read_trusting
 from providers.dialects.openai_responses.response import stream_error
 from providers.dialects.sse import Event, rebuilt
 from providers.dialects.usage import Usage, read_openai_usage
-from providers.dialects.values import UNREADABLE
+from providers.dialects.values import UNREADABLE, object_in, value_in
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete"})
 _FAILS: Final = frozenset({"response.failed", "response.cancelled", "error"})
@@ -73,7 +73,7 @@ class Tap:
         kind = seen.type or event.name or ""
         if kind in _FAILS or (seen.error is not msgspec.UNSET and bytes(seen.error) != b"null"):
             response = seen.response
-            self.error = stream_error(data, None if response is msgspec.UNSET else msgspec.json.decode(response))
+            self.error = stream_error(data, None if response is msgspec.UNSET else object_in(bytes(response)))
             return None
         if seen.response is msgspec.UNSET:
             return event.raw
@@ -89,7 +89,7 @@ class Tap:
         relayed = fields.replace("model", self._model) if "model" in fields else response
         if ends:
             raw = fields.get("usage")
-            self._usage = None if raw is None else read_openai_usage(msgspec.json.decode(raw))
+            self._usage = None if raw is None else read_openai_usage(value_in(raw))
             self.response = relayed
             self.done_seen = True
         if relayed is response:

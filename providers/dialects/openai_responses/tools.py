@@ -18,7 +18,7 @@ from providers.dialects.openai_responses.items import NAME
 _FUNCTION: Final = frozenset({"type", "name", "description", "parameters", "strict"})
 _CUSTOM: Final = frozenset({"type", "name", "description"})
 _WEB: Final = "web_search"
-_CALLED: Final = frozenset({"function", "custom"})
+_CALLED: Final = ("function", "custom")
 #: The longest name of a function.
 _LONGEST: Final = 64
 _WORDS: Final = frozenset({"auto", "none", "required"})

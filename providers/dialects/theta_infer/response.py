@@ -22,8 +22,8 @@ def again(body: bytes) -> Later | None:
         job = _job(body)
     except BadAnswer:
         return None
-    name = job.get("id")
-    if job.get("state") not in _UNDER_WAY or not isinstance(name, str) or not name:
+    name, state = job.get("id"), job.get("state")
+    if not isinstance(state, str) or state not in _UNDER_WAY or not isinstance(name, str) or not name:
         return None
     return Later(f"/infer_request/{quote(name, safe='')}", _SECONDS)
 
