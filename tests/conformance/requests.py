@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from threading import local
 from typing import Any, NamedTuple
 from urllib.parse import quote
+from zlib import crc32
 
 from conformance.capture import FAMILIES, Capture
 from conformance.meaning import Meaning, differences
@@ -16,6 +17,9 @@ from conformance.scenarios import SCENARIOS, THINKING
 from conformance.scenarios_of_one import OF_ONE
 from conformance.scenarios_of_one import THINKING as THINKING_OF_ONE
 from conformance.speakers_native import SPEAKERS, said_in
+from providers.dialects.canon import BadAnswer, Text
+from providers.dialects.registry import UPSTREAMS
+from providers.dialects.streams import gathered
 
 _PATHS = {
     "openai_chat": "/v1/chat/completions",
@@ -23,7 +27,17 @@ _PATHS = {
     "anthropic_messages": "/v1/messages",
     "google_generate": "/v1beta/models/{model}:generateContent",
 }
+_STREAMED = _PATHS | {"google_generate": "/v1beta/models/{model}:streamGenerateContent?alt=sse"}
+#: How a stream is asked for in a body; elsewhere the URL does.
+_SWITCHES = {"stream": True, "stream_options": {"include_usage": True}}
 THREADS = 6
+
+
+#: Families that are told in the body that a stream is wanted, and those that have to be asked for its usage.
+_COUNTED = ("openai-completions", "azure-openai")
+_IN_BODY = (
+    *_COUNTED, "openai-responses", "anthropic-messages", "google-vertex-anthropic", "cohere-chat", "ollama-native",
+)  # fmt: skip
 
 
 class Outcome(NamedTuple):
@@ -62,13 +76,23 @@ class Asking:
             return list(pool.map(lambda one: self.outcome(*one), asked))
 
     def outcome(self, scenario: str, client: str, family: str, said: Meaning, body: dict[str, Any]) -> Outcome:
+        """Streamed or in one piece: each client has about half of its scenarios streamed by each family."""
+        stream = (crc32(scenario.encode()) + list(_PATHS).index(client) + list(FAMILIES).index(family)) % 2 == 1
         model = family + ("-thinks" if scenario in THINKING | THINKING_OF_ONE else "")
         told = body if client == "google_generate" else {"model": model, **body}
-        status, headers, answer = self._post(_PATHS[client].format(model=quote(model)), json.dumps(told))
+        told = told | {"stream": True} if stream and client != "google_generate" else told
+        path = (_STREAMED if stream else _PATHS)[client].format(model=quote(model))
+        status, headers, answer = self._post(path, json.dumps(told))
         if status != 200:
             return Outcome(scenario, client, family, status, f"{headers.get('x-jackfield-error')}: {answer[:300]}")
         arrived = self._capture.bodies.pop(headers["x-jackfield-request-id"])
         dropped = frozenset(filter(None, headers.get("x-jackfield-dropped", "").split(",")))
+        if stream:
+            dropped -= {"stream"}  # the upstream answers in one piece, and the gateway tells it as a stream
+            problem = _streamed(client, family, arrived, answer)
+            if problem:
+                return Outcome(scenario, client, family, otherwise={"stream": (problem, arrived)}, dropped=dropped)
+            arrived = {name: value for name, value in arrived.items() if name not in _SWITCHES}
         if _rest(arrived) == _rest(body):
             return Outcome(scenario, client, family, dropped=dropped)  # relayed as it came
         try:
@@ -88,6 +112,21 @@ class Asking:
         response = connection.getresponse()
         text = response.read().decode()
         return response.status, {name.lower(): value for name, value in response.getheaders()}, text
+
+
+def _streamed(client: str, family: str, arrived: dict[str, Any], answer: str) -> str:
+    """What is wrong with a stream: the upstream was not asked for one, or what the client gets is none of its API."""
+    wanted = {"stream": True} if family in _IN_BODY else {}
+    wanted |= {"stream_options": _SWITCHES["stream_options"]} if family in _COUNTED else {}
+    if {name: arrived[name] for name in _SWITCHES if name in arrived} != wanted:
+        return f"asked with {arrived.keys() & _SWITCHES.keys()}"
+    upstream = UPSTREAMS[client]
+    try:
+        found = gathered(answer.encode(), upstream.reader(), upstream.splitter())
+    except BadAnswer as problem:
+        return f"{problem}: {answer[:300]}"
+    said = "".join(part.text for choice in found.choices for part in choice.parts if isinstance(part, Text))
+    return "" if said == "ok" else answer[:300]
 
 
 def _rest(body: dict[str, Any]) -> dict[str, Any]:
