@@ -234,6 +234,11 @@ class Health:
             return Circuit.CLOSED
         return Circuit.OPEN if record.probing or self._clock() < record.until else Circuit.HALF_OPEN
 
+    def rests(self, place: Place) -> float:
+        """Seconds until a request is let through; 0.0 where one is."""
+        record = self._places.get(place)
+        return max(record.until - self._clock(), 0.0) if record is not None and record.until else 0.0
+
     def latency(self, place: Place) -> float | None:
         """Seconds to the first byte there of late, or None."""
         record = self._places.get(place)
@@ -256,7 +261,7 @@ class Health:
         fresh = now - record.heard <= MAX_AGE
         return Figures(
             circuit=self.circuit(place),
-            rests=max(record.until - now, 0.0) if record.until else 0.0,
+            rests=self.rests(place),
             in_flight=record.in_flight,
             first_byte=record.first_byte if fresh else None,
             first_byte_p95=_percentile(record.first_bytes) if fresh else None,
@@ -286,7 +291,7 @@ def resting(health: Health, place: Place) -> str | None:
     """Why no request should go to a place now, None: its circuit lets it."""
     if health.circuit(place) is not Circuit.OPEN:
         return None
-    seconds = math.ceil(health.figures(place).rests)
+    seconds = math.ceil(health.rests(place))
     if seconds:
         return f"it failed and rests for {seconds} s more"
     return "it failed, and one request is finding out whether it still does"

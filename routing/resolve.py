@@ -95,15 +95,14 @@ def resolve(snapshot: Snapshot, now: Now, ask: Ask) -> Plan:
     found = target(snapshot, allowance(snapshot, ask.project_id), name, ask.dialect, ask.service)
     if len(found.candidates) == 1:
         return Plan(name, found.identity, found.identity, found.candidates, found.dropped)
-    able, out = _sifted(now, ask, found)
+    able, out = _sifted(now, ask, found, ask.needs())
     if not able:
         able, out = _in_order(now, ask, found), found.dropped
     return Plan(name, found.identity, found.identity, able, out)
 
 
-def _sifted(now: Now, ask: Ask, found: Target) -> tuple[tuple[Candidate, ...], tuple[Dropped, ...]]:
+def _sifted(now: Now, ask: Ask, found: Target, needs: Needs) -> tuple[tuple[Candidate, ...], tuple[Dropped, ...]]:
     """Those that can serve, in order, and those that cannot."""
-    needs = ask.needs()
     out: list[Dropped] = []
     able: list[Candidate] = []
     for candidate in found.candidates:
@@ -154,6 +153,7 @@ def _several(snapshot: Snapshot, now: Now, ask: Ask, names: Iterable[str], *, qu
     A model nobody has measured yet counts as quickest, so that it gets measured; among equals the order given stands.
     """
     allow = allowance(snapshot, ask.project_id)
+    needs = ask.needs()  # of a long body it takes a while: once for all of them
     ready: list[_Option] = []
     unready: list[_Option] = []
     dropped: list[Dropped] = []
@@ -165,7 +165,7 @@ def _several(snapshot: Snapshot, now: Now, ask: Ask, names: Iterable[str], *, qu
             refusal = refusal or error
             dropped.append(Dropped(name, error.message))
             continue
-        able, out = _sifted(now, ask, found)
+        able, out = _sifted(now, ask, found, needs)
         if able:
             ready.append(_Option(found, able, out, now.latency(able[0]) or 0.0))
         else:
