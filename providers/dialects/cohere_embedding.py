@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.dialects.canon import BadAnswer, Misfit, Target, Written
-from providers.dialects.embedding import Answer, EmbeddingUpstream, Request, Task, one_task, unsaid
+from providers.dialects.canon import Misfit, Target, Written
+from providers.dialects.embedding import Answer, EmbeddingUpstream, Request, Task, one_task, said_in, unsaid
 from providers.dialects.usage import tokens
-from providers.dialects.values import UNREADABLE
 
 NAME: Final = "cohere_embeddings"
 _ONE_LENGTH: Final = re.compile(r"embed-.*v[123](?:\D|\Z)")
@@ -68,10 +67,7 @@ def write_request(request: Request, target: Target) -> Written:
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises BadAnswer."""
-    try:
-        said = _decode(body)
-    except UNREADABLE as error:
-        raise BadAnswer("the upstream's answer holds no embeddings") from error
+    said = said_in(body, _decode)
     vectors = said.embeddings if isinstance(said.embeddings, list) else said.embeddings.floats
     billed = said.meta.get("billed_units") if isinstance(said.meta, dict) else None
     return Answer(vectors, tokens(billed.get("input_tokens")) if isinstance(billed, dict) else None)

@@ -7,13 +7,16 @@ and Vertex chat alike and embed differently, OpenAI's two APIs of chat have one 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from providers.dialects.canon import Target, Written
+from providers.dialects.canon import BadAnswer, Target, Written
 from providers.dialects.jsonio import Fields
 from providers.dialects.usage import Usage
+from providers.dialects.values import UNREADABLE
+
+T = TypeVar("T")
 
 #: What a text is embedded for; empty: the client did not say. `query` looks for `document`; `question`, `fact` and
 #: `code` look for answers, evidence and source code.
@@ -82,6 +85,19 @@ class EmbeddingClient(msgspec.Struct, frozen=True, kw_only=True):
     splice: Callable[[bytes, str], tuple[bytes, Usage | None]]
     #: `task` and the like in the client's words
     words: Mapping[str, str] = {}
+
+
+def said_in(body: bytes, decode: Callable[[bytes], T]) -> T:
+    """What an upstream answered, in its dialect's form. Raises canon.BadAnswer."""
+    try:
+        return decode(body)
+    except UNREADABLE as error:
+        raise no_vectors() from error
+
+
+def no_vectors() -> BadAnswer:
+    """What is wrong with an answer without any."""
+    return BadAnswer("the upstream's answer holds no embeddings")
 
 
 def usage_of(tokens: int | None) -> Usage | None:

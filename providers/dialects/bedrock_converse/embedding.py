@@ -12,10 +12,9 @@ import msgspec
 
 from providers.dialects import cohere_embedding
 from providers.dialects.bedrock_converse.models import model_of
-from providers.dialects.canon import BadAnswer, Misfit, Target, Written
-from providers.dialects.embedding import Answer, EmbeddingUpstream, Request, unsaid
+from providers.dialects.canon import Misfit, Target, Written
+from providers.dialects.embedding import Answer, EmbeddingUpstream, Request, said_in, unsaid
 from providers.dialects.usage import tokens
-from providers.dialects.values import UNREADABLE
 
 NAME: Final = "bedrock_embeddings"
 _TITAN: Final = "titan-embed-text-"
@@ -48,10 +47,7 @@ def write_request(request: Request, target: Target) -> Written:
 
 def read_answer(body: bytes) -> Answer:
     """The answer of a model of either maker. Raises BadAnswer."""
-    try:
-        said = _decode(body)
-    except UNREADABLE as error:
-        raise BadAnswer("the upstream's answer holds no embeddings") from error
+    said = said_in(body, _decode)
     if said.embedding is None:
         return cohere_embedding.read_answer(body)
     return Answer([said.embedding], tokens(said.input_text_token_count))

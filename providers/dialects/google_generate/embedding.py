@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.dialects.canon import BadAnswer, Misfit, Target, Written
+from providers.dialects.canon import Misfit, Target, Written
 from providers.dialects.embedding import (
     Answer,
     EmbeddingClient,
@@ -18,13 +18,14 @@ from providers.dialects.embedding import (
     Input,
     Request,
     Task,
+    no_vectors,
+    said_in,
     unsaid,
     usage_of,
 )
 from providers.dialects.google_generate.members import below, integer, message, several, text, within
 from providers.dialects.jsonio import Fields, quote, read_object, read_trusting
 from providers.dialects.usage import Usage, tokens
-from providers.dialects.values import UNREADABLE
 
 NAME: Final = "google_embeddings"
 ONE: Final = "embedContent"
@@ -197,13 +198,10 @@ def settings(given: Input, request: Request) -> dict[str, Any]:
 
 def read_answer(body: bytes) -> Answer:
     """The answer to either verb. Raises BadAnswer."""
-    try:
-        said = _decode(body)
-    except UNREADABLE as error:
-        raise BadAnswer("the upstream's answer holds no embeddings") from error
+    said = said_in(body, _decode)
     found = [said.embedding] if said.embedding is not None else said.embeddings
     if not found:
-        raise BadAnswer("the upstream's answer holds no embeddings")
+        raise no_vectors()
     return Answer([each.values for each in found], _tokens(said.usage_metadata))
 
 

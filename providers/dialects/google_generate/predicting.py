@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.dialects.canon import BadAnswer, Target, Written
-from providers.dialects.embedding import Answer, EmbeddingUpstream, Input, Request, unsaid
+from providers.dialects.canon import Target, Written
+from providers.dialects.embedding import Answer, EmbeddingUpstream, Input, Request, said_in, unsaid
 from providers.dialects.google_generate import embedding
 from providers.dialects.usage import added, tokens
-from providers.dialects.values import UNREADABLE
 
 NAME: Final = "vertex_embeddings"
 _PREDICT: Final = "predict"
@@ -69,10 +68,7 @@ def _asked(given: Input, request: Request) -> dict[str, Any]:
 
 def read_answer(body: bytes) -> Answer:
     """The answer to any of the verbs. Raises BadAnswer."""
-    try:
-        found = _decode(body).predictions
-    except UNREADABLE as error:
-        raise BadAnswer("the upstream's answer holds no embeddings") from error
+    found = said_in(body, _decode).predictions
     if not found:
         return embedding.read_answer(body)
     counts = [_count(each.embeddings.statistics) for each in found]

@@ -6,10 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.dialects.canon import BadAnswer, Target, Written
-from providers.dialects.embedding import Answer, EmbeddingUpstream, Request, unsaid
+from providers.dialects.canon import Target, Written
+from providers.dialects.embedding import Answer, EmbeddingUpstream, Request, said_in, unsaid
 from providers.dialects.usage import tokens
-from providers.dialects.values import UNREADABLE
 
 NAME: Final = "ollama_embeddings"
 
@@ -32,10 +31,7 @@ def write_request(request: Request, target: Target) -> Written:
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises BadAnswer."""
-    try:
-        said = _decode(body)
-    except UNREADABLE as error:
-        raise BadAnswer("the upstream's answer holds no embeddings") from error
+    said = said_in(body, _decode)
     return Answer(said.embeddings, tokens(said.prompt_eval_count))
 
 

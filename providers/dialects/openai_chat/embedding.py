@@ -20,12 +20,12 @@ from providers.dialects.embedding import (
     Input,
     Request,
     Task,
+    said_in,
     unsaid,
     usage_of,
 )
 from providers.dialects.jsonio import Fields, quote, read_trusting
 from providers.dialects.usage import Usage, first
-from providers.dialects.values import UNREADABLE
 
 NAME: Final = "openai_embeddings"
 _KNOWN: Final = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
@@ -148,10 +148,7 @@ def write_request(request: Request, target: Target) -> Written:
 
 def read_answer(body: bytes) -> Answer:
     """The answer. Raises BadAnswer."""
-    try:
-        said = _decode(body)
-    except UNREADABLE as error:
-        raise BadAnswer("the upstream's answer holds no embeddings") from error
+    said = said_in(body, _decode)
     said.data.sort(key=lambda datum: datum.index)
     return Answer([datum.embedding for datum in said.data], _tokens(said.usage))
 
