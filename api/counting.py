@@ -27,7 +27,7 @@ from providers.dialects.google_generate.request import write_count as write_goog
 from providers.dialects.jsonio import Fields
 from providers.dialects.usage import Usage
 from providers.families import FAMILIES
-from providers.hosts import call_url
+from providers.hosts import call_url, template_of
 from routing.candidates import Candidate
 
 _GOOGLE: Final = "google_generate"
@@ -90,9 +90,7 @@ class Counting(Asked):
 
 def _host(candidate: Candidate) -> str:
     """The host that the candidate's requests go to, as the configuration names it."""
-    account, provider = candidate.account, candidate.provider
-    base = account.base_url or provider.families.get(candidate.family) or provider.base_url
-    return urlsplit(base).hostname or ""
+    return urlsplit(template_of(candidate.provider, candidate.account, candidate.family)).hostname or ""
 
 
 async def count(trip: Trip, asked: Counting) -> HttpResponseBase:

@@ -128,6 +128,11 @@ def body_members(family: str, variables: Mapping[str, str]) -> tuple[tuple[str, 
     return (*known.body, *((name, variables[name].strip()) for name in known.variables))
 
 
+def template_of(provider: ProviderEntry, account: AccountEntry, family: str) -> str:
+    """What the base URL for one family of one account is made of: its own, else the provider's; empty for neither."""
+    return account.base_url or provider.families.get(family) or provider.base_url
+
+
 def base_url(
     provider: ProviderEntry,
     account: AccountEntry,
@@ -141,7 +146,7 @@ def base_url(
     (C-22). `location` is a route's own. Raises UnfilledVariable or BadUrl: a configuration error, found before anything
     is sent.
     """
-    template = account.base_url or provider.families.get(family) or provider.base_url
+    template = template_of(provider, account, family)
     if not template:
         raise UnfilledVariable("base_url")
     if account.base_url and family == "azure-openai":
