@@ -21,14 +21,14 @@ from api.addressing import Address
 from api.errors import ApiError, Fault
 from api.failing import error_of
 from api.keeping import Place, Turn
-from api.leasing import no_key
+from api.leasing import no_key, opened
 from api.trip import Trip
 from api.turns import DIALECT, linked
 from api.usage import Outcome, count
 from api.waiting import read_whole
-from keys.minted import NoToken, minted
+from keys.minted import minted
 from keys.order import in_order
-from keys.pool import Lease, pool
+from keys.pool import Lease
 from keys.sealing import Unsealable
 from providers import transport
 from providers.credentials import CannotSign
@@ -132,12 +132,9 @@ def _lease(trip: Trip, project: int, place: Place, candidate: Candidate) -> Leas
     keys.sort(key=lambda key: key.key.fingerprint != place.key)
     for key in keys:
         try:
-            return minted.exchanged(candidate.provider.credential, pool.lease(key))
+            return opened(candidate, key)
         except Unsealable:
             continue
-        except NoToken as problem:
-            text = f"Account '{candidate.account.name}' has no access token now: {problem}."
-            raise ApiError(Fault.BAD_ACCOUNT, text) from None
     raise no_key(trip, candidate, sealed=bool(keys))
 
 

@@ -23,16 +23,16 @@ from api.errors import ApiError, Fault
 from api.failing import error_of
 from api.fetching import Unfetched
 from api.lanes import Asked
-from api.leasing import Moment, keys_for, no_key
+from api.leasing import keys_for, keys_now, no_key, opened
 from api.naming import plan_for
 from api.trip import Trip
 from api.usage import microseconds
-from keys.minted import NoToken, minted
 from keys.pool import Lease, pool
 from keys.sealing import Unsealable
 from providers.families import FAMILIES
 from providers.verdicts import Verdict
 from routing.candidates import Candidate
+from routing.moment import Moment
 from routing.resolve import AUTO, Ask, Plan
 
 MOST_CANDIDATES: Final = 3
@@ -85,7 +85,7 @@ class _Forward:
         trip.row.model = asked[:191]
         trip.row.stream = self.asked.stream
         dialect, draw = self.asked.dialect, random.random()  # noqa: S311 - spreads load
-        now = Moment(trip.snapshot, trip.project.id, dialect)
+        now = Moment(trip.snapshot, dialect, partial(keys_now, trip.snapshot, trip.project.id))
         ask = Ask(trip.project.id, asked, dialect, self.asked.service, draw, self.asked.models, self.asked.needs)
         return plan_for(trip.snapshot, now, ask)
 
@@ -112,14 +112,13 @@ class _Forward:
             lease: Lease | None = None
             if key is not None:
                 try:
-                    lease = minted.exchanged(candidate.provider.credential, pool.lease(key))
+                    lease = opened(candidate, key)
                 except Unsealable:
                     if self.error is None:
                         self._refuse(no_key(trip, candidate, sealed=True))
                     continue
-                except NoToken as problem:
-                    text = f"Account '{candidate.account.name}' has no access token now: {problem}."
-                    self._refuse(ApiError(Fault.BAD_ACCOUNT, text))
+                except ApiError as refusal:
+                    self._refuse(refusal)
                     continue
             outcome = await self._attempt(candidate, lease)
             if not isinstance(outcome, Verdict):

@@ -1,31 +1,29 @@
-"""Which keys a candidate may be tried with, and what the caller is told where there is none."""
+"""Which keys a candidate may be tried with, what they are signed with, what the caller is told where there is none."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from api.errors import ApiError, Fault
 from api.trip import Trip
-from keys.minted import minted
+from keys.minted import NoToken, minted
 from keys.missing import missing_key_message
 from keys.order import Candidate as Key
 from keys.order import in_order, shared_set
-from keys.pool import pool
+from keys.pool import Lease, pool
 from keys.sealing import Unsealable
 from routing.candidates import Candidate
-from routing.health import health, resting
-from routing.serving import Keys, why_not
+from routing.serving import Keys
 from routing.snapshot import Snapshot
 
 
-def keys_for(trip: Trip, candidate: Candidate) -> list[Any]:
+def keys_for(trip: Trip, candidate: Candidate) -> list[Key] | list[None]:
     """The keys to try now, in order; `[None]` where the provider needs none. Raises ApiError."""
     assert trip.snapshot is not None
     assert trip.project is not None
     provider, project_id = candidate.provider, trip.project.id
     sets = trip.snapshot.key_sets.get(candidate.account.id, ())
-    keys: list[Any] = list(pool.candidates(sets, project_id, candidate.key_set_id))
+    keys = list(pool.candidates(sets, project_id, candidate.key_set_id))
     if keys:
         # A key that does not open keeps nobody from a provider that needs none.
         return keys if provider.needs_key or any(map(_opens, keys)) else [None]
@@ -56,36 +54,26 @@ def no_key(trip: Trip, candidate: Candidate, *, sealed: bool) -> ApiError:
     return ApiError(Fault.PROVIDER_KEY_MISSING, missing_key_message(candidate.provider, where, account, used))
 
 
-class Moment:
-    """What `routing.resolve` asks of the moment, for one request."""
+def opened(candidate: Candidate, key: Key) -> Lease:
+    """What a request is signed with now: the key, or the access token that stands for it.
 
-    __slots__ = ("_dialect", "_project_id", "_snapshot")
+    Raises Unsealable; ApiError where there is no access token.
+    """
+    try:
+        return minted.exchanged(candidate.provider.credential, pool.lease(key))
+    except NoToken as problem:
+        text = f"Account '{candidate.account.name}' has no access token now: {problem}."
+        raise ApiError(Fault.BAD_ACCOUNT, text) from None
 
-    def __init__(self, snapshot: Snapshot, project_id: int, dialect: str) -> None:
-        self._snapshot = snapshot
-        self._project_id = project_id
-        self._dialect = dialect
 
-    def why_not(self, candidate: Candidate) -> str | None:
-        """What speaks against a candidate before it is tried."""
-        rests = resting(health, candidate.place)
-        if rests is not None:
-            return rests
-        sets = self._snapshot.key_sets.get(candidate.account.id, ())
-        usable = pool.candidates(sets, self._project_id, candidate.key_set_id)
-        if usable:
-            able, lack = minted.with_token(candidate.provider.credential, usable)
-            return why_not(self._snapshot, candidate, self._dialect, Keys(able, without_token=lack))
-        waiting = pool.wait(sets, self._project_id, candidate.key_set_id) is not None
-        return why_not(self._snapshot, candidate, self._dialect, Keys((), resting=waiting))
-
-    def latency(self, candidate: Candidate) -> float | None:
-        """Seconds to the first byte there of late."""
-        return health.latency(candidate.place)
-
-    def in_flight(self, candidate: Candidate) -> int:
-        """Requests of this process that are there now."""
-        return health.in_flight(candidate.place)
+def keys_now(snapshot: Snapshot, project_id: int, candidate: Candidate) -> Keys:
+    """The keys that `routing.serving` judges a candidate by, before it is tried: none that rests or lacks its token."""
+    sets = snapshot.key_sets.get(candidate.account.id, ())
+    usable = pool.candidates(sets, project_id, candidate.key_set_id)
+    if usable:
+        able, lack = minted.with_token(candidate.provider.credential, usable)
+        return Keys(able, without_token=lack)
+    return Keys((), resting=pool.wait(sets, project_id, candidate.key_set_id) is not None)
 
 
 def _cooling(slug: str, wait: float) -> ApiError:

@@ -17,9 +17,9 @@ from providers.families import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from providers.hosts import BadUrl, base_url
 from routing.allow import identity_of
 from routing.candidates import Candidate, Dropped, Unresolved
-from routing.health import health, resting
+from routing.moment import Moment
 from routing.resolve import Ask, Plan, resolve
-from routing.serving import Keys, key_set_in_use, keys_of, reasons, to_enter_again, why_not
+from routing.serving import Keys, key_set_in_use, keys_of, reasons, to_enter_again
 from routing.snapshot import EMBEDDING, Snapshot
 
 _PRICES = ("price_input", "price_output", "price_cache_read", "price_cache_write")
@@ -51,8 +51,9 @@ def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPE
     if public is not None and public.service == EMBEDDING:
         dialect = OPENAI_EMBEDDINGS
 
+    now = Moment(snapshot, dialect, lambda candidate: _keys(snapshot, candidate, project_id))
     try:
-        plan = resolve(snapshot, _Moment(snapshot, project_id, dialect), Ask(project_id, name, dialect))
+        plan = resolve(snapshot, now, Ask(project_id, name, dialect))
     except Unresolved as error:
         found["error"] = {"code": error.code, "message": error.message, "suggestions": list(error.suggestions)}
         found["dropped"] = [_dropped(dropped) for dropped in error.dropped]
@@ -61,26 +62,6 @@ def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPE
     found["candidates"] = list(_candidates(snapshot, plan, project_id, dialect))
     found["dropped"] = [_dropped(dropped) for dropped in plan.dropped]
     return found
-
-
-class _Moment:
-    """What a request would meet: its keys, and the health of places where a gateway runs in this process."""
-
-    def __init__(self, snapshot: Snapshot, project_id: int, dialect: str) -> None:
-        self._snapshot = snapshot
-        self._project_id = project_id
-        self._dialect = dialect
-
-    def why_not(self, candidate: Candidate) -> str | None:
-        rests = resting(health, candidate.place)
-        keys = _keys(self._snapshot, candidate, self._project_id)
-        return rests or why_not(self._snapshot, candidate, self._dialect, keys)
-
-    def latency(self, candidate: Candidate) -> float | None:
-        return health.latency(candidate.place)
-
-    def in_flight(self, candidate: Candidate) -> int:
-        return health.in_flight(candidate.place)
 
 
 def _project_id(snapshot: Snapshot, name: str) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from api.leasing import Moment
+from api.leasing import keys_now
 from keys import vault
 from keys.models import KeySet, Project, ProviderKey
 from keys.pool import pool
@@ -20,9 +21,12 @@ from providers.models import CatalogModel
 from providers.secrets import Secret
 from routing import revisions
 from routing.build import build
+from routing.candidates import Unresolved
 from routing.explain import explain
 from routing.loose_ends import why_not
 from routing.models import PublicModel, Route
+from routing.moment import Moment
+from routing.resolve import UNKNOWN, Ask, resolve
 from routing.snapshot import Snapshot
 from routing.standing import Standing, with_standing, working_routes
 from routing.store import store
@@ -165,11 +169,8 @@ def explained(snapshot: Snapshot, name: str, project: str) -> bool:
 
 def available(snapshot: Snapshot, name: str, project: str) -> bool:
     """What `auto` thinks of the model."""
-    from routing.candidates import Unresolved
-    from routing.resolve import UNKNOWN, Ask, resolve
-
     row = Project.objects.get(name=project)
-    now = Moment(snapshot, row.pk, OPENAI_CHAT)
+    now = Moment(snapshot, OPENAI_CHAT, partial(keys_now, snapshot, row.pk))
     try:
         plan = resolve(snapshot, UNKNOWN, Ask(row.pk, name, OPENAI_CHAT))
     except Unresolved:
