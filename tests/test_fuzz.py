@@ -103,9 +103,21 @@ def called(arguments: str, **more: object) -> object:
     return chat(tool_calls=[{"index": 0, "function": {"arguments": arguments, **more}}])
 
 
+def grounded(size: int) -> bytes:
+    """A long text with many places in it."""
+    supports = [
+        {"segment": {"startIndex": 5, "endIndex": 9 + i}, "groundingChunkIndices": [0]} for i in range(size // 120)
+    ]
+    grounding = {"groundingChunks": [{"web": {"uri": "u"}}], "groundingSupports": supports}
+    content = {"parts": [{"text": "é" * (size // 4)}]}
+    body = {"candidates": [{"content": content, "finishReason": "STOP", "groundingMetadata": grounding}]}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 BEGUN = {"type": "message_start", "message": {"usage": {"input_tokens": 1}}}
 #: (target, what makes a body of so many bytes): each once took time with the square of its size.
 LARGE = [
+    ("answer google_generate", grounded),
     ("stream anthropic_messages", events(BEGUN, {"type": "message_delta", "usage": {"output_tokens": 1}})),
     ("tap anthropic_messages", events(BEGUN, {"type": "message_delta", "usage": {"output_tokens": 1}})),
     (

@@ -9,6 +9,8 @@ import msgspec
 from providers.dialects.canon import Citation, Text
 from providers.dialects.google_generate.words import NAME
 
+#: Segments that a place is looked for, each of which takes a walk through the text: no answer cites so much.
+_MOST_PLACED: Final = 1000
 _SOURCES: Final = ("web", "retrievedContext", "maps", "image")
 
 
@@ -30,8 +32,8 @@ def _of_grounding(found: Any, told: list[Told]) -> list[tuple[int, Citation]]:
     chunks = _entries(found, "groundingChunks")
     cited: list[tuple[int, Citation]] = []
     used: set[int] = set()
-    for support in _entries(found, "groundingSupports"):
-        at, start, end = _place(support.get("segment"), told)
+    for number, support in enumerate(_entries(found, "groundingSupports")):
+        at, start, end = _place(support.get("segment") if number < _MOST_PLACED else None, told)
         indices = support.get("groundingChunkIndices")
         for index in indices if isinstance(indices, list) else ():
             if type(index) is int and 0 <= index < len(chunks):
@@ -49,8 +51,8 @@ def _citation(chunk: dict[str, Any], start: int | None, end: int | None) -> Cita
 
 def _quoted(found: Any, told: list[Told]) -> list[tuple[int, Citation]]:
     cited = []
-    for entry in _entries(found, "citations") or _entries(found, "citationSources"):
-        at, start, end = _place(entry, told)
+    for number, entry in enumerate(_entries(found, "citations") or _entries(found, "citationSources")):
+        at, start, end = _place(entry if number < _MOST_PLACED else None, told)
         cited.append((at, Citation(_text(entry, "uri"), _text(entry, "title"), "", start, end, NAME, entry)))
     return cited
 
