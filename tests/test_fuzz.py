@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from fuzz.__main__ import fault, least, made
-from fuzz.growth import verdict
+from fuzz.growth import MOST_BYTES, memory, verdict
 from fuzz.targets import targets
 
 TARGETS = targets(recorded=False)
@@ -135,3 +135,9 @@ LARGE = [
 def test_what_was_slow(target: str, make: Callable[[int], bytes]) -> None:
     """Half of what a body of a megabyte may take, and no more than in proportion."""
     assert verdict(TARGETS[target], make, SEED, size=400_000) == ""
+
+
+def test_what_held_much() -> None:
+    """An answer of many members, one of which is to be replaced."""
+    body = b'{"model":"m",' + b",".join(b'"k%d":1' % number for number in range(80_000)) + b"}"
+    assert memory(TARGETS["splice anthropic_messages"], body, SEED) < MOST_BYTES

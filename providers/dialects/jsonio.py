@@ -172,8 +172,7 @@ def read_object(body: bytes, max_depth: int = MAX_DEPTH) -> Fields:
     if len(body) > MAX_NODES:
         _check_nodes(body)
     members = _members(body)
-    if len(members) > MAX_MEMBERS:
-        raise BadBody("too_many_nodes", f"The body has more than {MAX_MEMBERS} top-level members.")
+    _check_members(members)
     if not body.isascii():
         try:
             body.decode("utf-8")
@@ -189,7 +188,8 @@ def read_object(body: bytes, max_depth: int = MAX_DEPTH) -> Fields:
 
 
 def read_trusting(body: bytes) -> Fields:
-    """As `read_object`, for an event or an answer of an upstream: no limits, and distinct keys proved only by an edit.
+    """As `read_object`, for an event or an answer of an upstream: no limits but on the members that an edit goes
+    through, and distinct keys proved only by it.
 
     Raises BadBody.
     """
@@ -211,7 +211,13 @@ def _members(body: bytes) -> dict[str, msgspec.Raw]:
 
 def _spans(body: bytes, members: dict[str, msgspec.Raw]) -> list[Span]:
     """Where each member lies, and the proof that no key came twice. Raises BadBody."""
+    _check_members(members)
     return _compact_spans(body, members) or list(_walk(body, members))
+
+
+def _check_members(members: dict[str, msgspec.Raw]) -> None:
+    if len(members) > MAX_MEMBERS:
+        raise BadBody("too_many_nodes", f"The body has more than {MAX_MEMBERS} top-level members.")
 
 
 def _compact_spans(body: bytes, members: dict[str, msgspec.Raw]) -> list[Span] | None:
