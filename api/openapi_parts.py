@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from providers.dialects.google_generate.embedding import TASKS
+
 Schema = dict[str, Any]
 
 STRING: Final[Schema] = {"type": "string"}
@@ -49,18 +51,7 @@ _TURNS: Final = many(one({"role": _ROLE, "content": _TEXT}, "role", "content"), 
 _PARTS: Final = many(one({"text": STRING}))
 _CONTENTS: Final = many(one({"role": {"enum": ["user", "model"]}, "parts": _PARTS}, "parts"), "The conversation.")
 _LENGTH: Final[Schema] = {"type": ["integer", "null"], "minimum": 1, "description": "Of the vectors."}
-_TASK: Final[Schema] = {
-    "enum": [
-        "RETRIEVAL_QUERY",
-        "RETRIEVAL_DOCUMENT",
-        "SEMANTIC_SIMILARITY",
-        "CLASSIFICATION",
-        "CLUSTERING",
-        "QUESTION_ANSWERING",
-        "FACT_VERIFICATION",
-        "CODE_RETRIEVAL_QUERY",
-    ]
-}
+_TASK: Final[Schema] = {"enum": list(TASKS.values())}
 _CONTENT: Final = one({"parts": _PARTS | {"minItems": 1}}, "parts")
 _VALUES: Final = one({"values": many({"type": "number"})}, "values")
 _HELLO: Final = [{"role": "user", "content": "hello"}]
