@@ -34,8 +34,11 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_REDIRECTS: Final = 3
 AT_ONCE: Final = 4
 PATIENCE: Final = 15.0
-#: Files that one process asks for at once.
+#: Files that one process asks for at once, and bytes of them that its requests may hold at once.
 MOST_AT_ONCE: Final = 64
+MOST_HELD: Final = 256 * 1024 * 1024
+#: Characters of a URL.
+LONGEST: Final = 8192
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, first_byte=10.0, gap=10.0, total=PATIENCE)
 _HEADERS: Final = [("accept", "image/*, application/pdf"), ("user-agent", "jackfield")]
@@ -46,6 +49,8 @@ _UNTOLD: Final = frozenset(("", "application/octet-stream", "binary/octet-stream
 _IN_URLS: Final = "%/:=&?~#+!$,;'@()*[]"
 _PLACE: Final = "it, and wherever it redirects to, must be an https URL on port 443 of a host with public addresses"
 
+#: Bytes that the requests of this process hold.
+_held = 0
 _rooms: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
@@ -53,10 +58,23 @@ class _Bad(Exception):
     """Why there is no file, in words for the caller."""
 
 
+class _Full(Exception):
+    """The requests of this process hold as much as they may."""
+
+
 class _Budget(msgspec.Struct):
-    """Bytes that may still be read for a request."""
+    """Bytes that may still be read for a request, and those that it holds."""
 
     left: int
+    held: int = 0
+
+    def hold(self, size: int) -> None:
+        """Count what was read; less than nothing: what was given back. Raises _Full."""
+        global _held  # noqa: PLW0603 - of this process
+        self.held += size
+        _held += size
+        if size > 0 and _held > max(MOST_HELD, settings.FETCH_MAX):
+            raise _Full
 
 
 class Files:
@@ -99,6 +117,11 @@ class Files:
         found = await asyncio.gather(*(self._one(media, until) for media in by_url.values()))
         self._found.update(zip(by_url, found, strict=True))
 
+    def forget(self) -> None:
+        """The request is told, or over: its files are not needed any more."""
+        self._found.clear()
+        self._budget.hold(-self._budget.held)
+
     async def _one(self, media: Media, until: float) -> File | ApiError:
         """A file, or the error that says why there is none."""
         others_first = False
@@ -112,6 +135,8 @@ class Files:
             if others_first:
                 return ApiError(Fault.OVERLOADED, headers={"retry-after": "1"})
             return self._error(media, "it did not come in time")
+        except _Full:
+            return ApiError(Fault.OVERLOADED, headers={"retry-after": "1"})
         except _Bad as problem:
             return self._error(media, str(problem))
         except httpx.HTTPError as problem:
@@ -154,8 +179,10 @@ def _everybodys_room() -> asyncio.Semaphore:
 async def _read(url: str, budget: _Budget) -> bytes:
     """The body of what is at a URL. Raises _Bad, httpx.HTTPError."""
     for _ in range(MOST_REDIRECTS + 1):
-        url = quote(url.partition("#")[0], safe=_IN_URLS, errors="replace")
-        request = Outgoing("GET", url, _HEADERS, b"", Call(False, _TIMEOUTS, CallClock()))
+        url = quote(url.partition("#")[0][: LONGEST + 1], safe=_IN_URLS, errors="replace")
+        if len(url) > LONGEST:
+            raise _Bad(f"its URL is longer than {LONGEST} characters")
+        request = Outgoing("GET", url, _HEADERS, b"", Call(False, _TIMEOUTS, CallClock(), stranger=True))
         response = await transport.current().handle_async_request(request)
         try:
             if response.status_code not in _REDIRECTS:
@@ -185,12 +212,19 @@ async def _body(response: httpx.Response, budget: _Budget) -> bytes:
         raise _too_large()
     parts: list[bytes] = []
     size = 0
-    async for part in response.stream:  # type: ignore[union-attr]  # async here
-        parts.append(part)
-        size += len(part)
-        budget.left -= len(part)
-        if size > MOST_BYTES or budget.left < 0:
-            raise _too_large()
+    whole = False
+    try:
+        async for part in response.stream:  # type: ignore[union-attr]  # async here
+            parts.append(part)
+            size += len(part)
+            budget.left -= len(part)
+            budget.hold(len(part))
+            if size > MOST_BYTES or budget.left < 0:
+                raise _too_large()
+        whole = True
+    finally:
+        if not whole:
+            budget.hold(-size)
     return b"".join(parts)
 
 

@@ -62,17 +62,21 @@ class _Forward:
         row.resolve_us = microseconds(trip.started)
         called = 0
         now = asyncio.get_running_loop().time()
-        for candidate in self.plan.candidates:
-            if called >= MOST_CANDIDATES:
-                break
-            before = row.attempts
-            self.due = now + candidate.account.timeouts.total
-            response = await self._try_candidate(candidate)
-            if response is not None:
-                return response
-            if self.error is not None and self.error.final:
-                break
-            called += row.attempts > before
+        try:
+            for candidate in self.plan.candidates:
+                if called >= MOST_CANDIDATES:
+                    break
+                before = row.attempts
+                self.due = now + candidate.account.timeouts.total
+                response = await self._try_candidate(candidate)
+                if response is not None:
+                    return response
+                if self.error is not None and self.error.final:
+                    break
+                called += row.attempts > before
+        finally:
+            if self.asked.files is not None:
+                self.asked.files.forget()
         raise self.error or ApiError(Fault.NO_CANDIDATE)
 
     # --- before anything is sent ------------------------------------------------------------------------------------

@@ -80,11 +80,12 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-def session(private: bool, tls: ssl.SSLContext, lookup: Lookup) -> aiohttp.ClientSession:
-    """A session for one kind of account; its pool is never shared with the other kind."""
+def session(private: bool, tls: ssl.SSLContext, lookup: Lookup, *, keeps: bool = True) -> aiohttp.ClientSession:
+    """A session for one kind of account; its pool is never shared with the other kind. `keeps`: connections are used
+    again."""
     connector = Connector(
         limit=0,
-        keepalive_timeout=KEEPALIVE,
+        **({"keepalive_timeout": KEEPALIVE} if keeps else {"force_close": True}),
         ssl=tls,
         resolver=GuardedResolver(private, lookup),
         use_dns_cache=False,

@@ -22,11 +22,15 @@ class CallClock(msgspec.Struct):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What the transport must know of a request beyond HTTP: `request.extensions["jackfield"]`."""
+    """What the transport must know of a request beyond HTTP: `request.extensions["jackfield"]`.
+
+    `stranger`: a caller of this gateway chose the URL.
+    """
 
     private_network: bool = False
     timeouts: Timeouts = Timeouts()
     clock: CallClock = msgspec.field(default_factory=CallClock)
+    stranger: bool = False
 
 
 class Outgoing(httpx.Request):
@@ -41,6 +45,11 @@ class Outgoing(httpx.Request):
         self._content = content
         self._url: httpx.URL | None = None
         self._headers: httpx.Headers | None = None
+
+    def sent(self) -> None:
+        """Drop the body, which nobody sends again: an answer may take long, and bodies are large."""
+        self._content = b""
+        self.stream = httpx.ByteStream(b"")
 
     def __repr__(self) -> str:
         # Without the query string, where one scheme puts the key.

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -41,6 +44,26 @@ async def system_lookup(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class ApartLookup:
+    """The same in threads of its own, for names that callers of this gateway chose.
+
+    Who serves such a name may never answer, and a thread that waits for that cannot be called back: at most so many
+    wait, and no other name waits behind them. Raises NameNotResolved beyond that.
+    """
+
+    def __init__(self, threads: int = 8, most: int = 64) -> None:
+        self._threads = ThreadPoolExecutor(threads, "strangers")
+        self._room = threading.BoundedSemaphore(most)
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        if not self._room.acquire(blocking=False):
+            raise NameNotResolved("too many names are being looked up")
+        asked = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = self._threads.submit(asked)
+        found.add_done_callback(lambda _: self._room.release())
+        return list(dict.fromkeys(str(address[0]) for *_, address in await asyncio.wrap_future(found)))
 
 
 class GuardedResolver(AbstractResolver):

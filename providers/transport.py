@@ -6,6 +6,7 @@ What this transport promises:
 - Cancelling the task that waits, or closing an answer not fully read, drops the upstream socket at once.
 - No redirects, no cookies, no proxy from the environment; TLS is always verified; every address is checked
   (`providers.egress`, `providers.resolving`). Connections that may lead to private networks have a pool of their own.
+- Where a caller of this gateway chose the URL, names are looked up apart from all others and no connection is kept.
 - Deadlines for connecting, for the first byte, between reads and for the whole; caps on what is read and inflated.
 - A POST is sent once. aiohttp repeats only idempotent methods on a connection that the peer closed while it was idle
   (RFC 9112 9.3.1), since after a lost POST nobody can know whether it was acted on. Here a POST is repeated only where
@@ -43,7 +44,7 @@ from providers.engine import (
 )
 from providers.entries import Timeouts
 from providers.exchange import Call, CallClock, Incoming, Outgoing
-from providers.resolving import EgressRefused, Lookup, system_lookup
+from providers.resolving import ApartLookup, EgressRefused, Lookup, system_lookup
 
 __all__ = (
     "BodyTooLarge",
@@ -79,6 +80,12 @@ _NOT_SENT: Final = frozenset(
 
 _PLAIN_CALL: Final = Call()
 
+#: Characters of URLs that are remembered: longer ones come from callers of this gateway only.
+_SHORT: Final = 512
+
+#: Of accounts without and with private networks, and of URLs that callers chose.
+_Sessions = tuple[aiohttp.ClientSession, aiohttp.ClientSession, aiohttp.ClientSession]
+
 
 class Transport(httpx.AsyncBaseTransport):
     """One per event loop. Raises httpx exceptions only; those of this module carry a stable `code`."""
@@ -89,11 +96,16 @@ class Transport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._lookup = lookup
         self._max_body = max_body
-        self._sessions: tuple[aiohttp.ClientSession, aiohttp.ClientSession] | None = None
+        self._sessions: _Sessions | None = None
 
-    def _open(self) -> tuple[aiohttp.ClientSession, aiohttp.ClientSession]:
+    def _open(self) -> _Sessions:
         tls = self._tls or tls_context()
-        self._sessions = (session(False, tls, self._lookup), session(True, tls, self._lookup))
+        apart: Lookup = ApartLookup() if self._lookup is system_lookup else self._lookup
+        self._sessions = (
+            session(False, tls, self._lookup),
+            session(True, tls, self._lookup),
+            session(False, tls, apart, keeps=False),
+        )
         return self._sessions
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -108,10 +120,12 @@ class Transport(httpx.AsyncBaseTransport):
         else:
             url, body = str(request.url), await request.aread()
             fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw]
-        reason = _refusal(url.partition("?")[0], call.private_network)
+        place = url.partition("?")[0]
+        judge = check_url if call.stranger or len(place) > _SHORT else _refusal
+        reason = judge(place, call.private_network and not call.stranger)
         if reason is not None:
             raise EgressRefused(f"the URL is not allowed: {reason}", request=request)
-        engine = (self._sessions or self._open())[call.private_network]
+        engine = (self._sessions or self._open())[2 if call.stranger else call.private_network]
         headers = CIMultiDict([field for field in fields if field[0].lower() not in _NOT_SENT])
         timeouts, clock = call.timeouts, call.clock
         clock_of_call.set(clock)
@@ -134,6 +148,8 @@ class Transport(httpx.AsyncBaseTransport):
                     continue
                 raise as_httpx(error, request) from None
         clock.reused = clock.connect_us is None
+        if isinstance(request, Outgoing):
+            request.sent()
         return self._response(request, answer, timeouts)
 
     def _response(self, request: httpx.Request, answer: aiohttp.ClientResponse, timeouts: Timeouts) -> httpx.Response:
@@ -161,7 +177,7 @@ class Transport(httpx.AsyncBaseTransport):
         return Incoming(answer.status, raw, Body(answer, request, cap, inflate), request)
 
     def stats(self) -> dict[str, int]:
-        """Connections now: `in_use` and `idle`, over both pools."""
+        """Connections now: `in_use` and `idle`, over all pools."""
         counts = [cast(Connector, one.connector).counts() for one in self._sessions or ()]
         return {"in_use": sum(used for used, _ in counts), "idle": sum(idle for _, idle in counts)}
 

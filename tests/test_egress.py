@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import threading
+from typing import Any
 
 import httpx
 import pytest
@@ -280,5 +282,55 @@ def test_a_slow_name_server_holds_nobody_up(monkeypatch):
             await transport.handle_async_request(Outgoing("POST", "https://slow.example/", [], b"{}", Call()))
         assert asyncio.get_running_loop().time() - started < 4, "connecting alone may take 5 s"
         await transport.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_names_of_callers_keep_no_upstream_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who serves such a name may let everybody wait who asks for it."""
+    real, released = socket.getaddrinfo, threading.Event()
+
+    def getaddrinfo(host: Any, *rest: Any, **more: Any) -> Any:
+        if "hangs" in str(host):
+            released.wait(30)
+            raise socket.gaierror("at last")
+        return real("127.0.0.1", *rest, **more) if "upstream" in str(host) else real(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        transport = Transport()
+        calls = [
+            transport.handle_async_request(
+                Outgoing("GET", f"https://hangs-{number}.example/", [], b"", Call(private, stranger=True))
+            )
+            for number, private in enumerate([False, True] * 60)
+        ]
+        strangers = [asyncio.create_task(call) for call in calls]
+        await asyncio.sleep(0)
+        try:
+            request = Outgoing("GET", f"http://upstream.example:{port}/", [], b"", Call(private_network=True))
+            assert (await transport.handle_async_request(request)).status_code == 200
+            assert not all(task.done() for task in strangers), "they still hang"
+        finally:
+            released.set()
+            ended = await asyncio.gather(*strangers, return_exceptions=True)
+        assert {type(problem) for problem in ended} == {NoAddress}
+        request = Outgoing(
+            "GET", f"http://upstream.example:{port}/", [], b"", Call(private_network=True, stranger=True)
+        )
+        with pytest.raises(EgressRefused):
+            await transport.handle_async_request(request)
+        await transport.aclose()
+        server.close()
+        await server.wait_closed()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
 
     asyncio.run(scenario())

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api import fetching
+from providers import transport
 from tests.elsewhere import HOST, PDF, PNG, SECRET, Handler, Place
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -151,3 +152,29 @@ def test_urls_are_logged_nowhere(place: Place, caplog: pytest.LogCaptureFixture)
     rows = repr([vars(row) for row in UsageRecord.objects.all()])
     headers = "".join(f"{answer.headers} {answer.text}" for answer in answers)
     assert "~Zq7" not in caplog.text + rows + headers
+
+
+def test_requests_together_hold_so_much_and_no_more(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small request brings in large files: many at once are put off, and what was held is given back."""
+    place.model("bedrock-converse")
+    others = fetching.MOST_HELD - len(PNG) * 3 // 2
+    monkeypatch.setattr(fetching, "_held", others)
+    url, other = place.server.put("/a", PNG, "image/png"), place.server.put("/b", PNG, "image/png")
+    for _ in range(3):
+        assert place.chat(url).status_code == 200
+    refused = place.chat(url, other)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "gateway_overloaded")
+    assert refused.headers["retry-after"] == "1" and fetching._held == others
+    place.server.put("/gone", PNG, "image/png", 404)
+    late = place.chat(f"{HOST}/gone", url)
+    assert late.status_code == 400 and fetching._held == others
+
+
+def test_a_url_is_no_place_for_megabytes(place: Place) -> None:
+    """Nor is it remembered anywhere."""
+    place.model("bedrock-converse")
+    known = transport._refusal.cache_info().currsize
+    assert "longer than 8192 characters" in _refused(place, f"https://nobody.example/{'x' * 1_000_000}.png")
+    assert "longer than 8192 characters" in _refused(place, f"https://nobody.example/{'é' * 8000}.png")
+    assert "public addresses" in _refused(place, f"https://nobody.example/{'x' * 4000}.png")
+    assert transport._refusal.cache_info().currsize == known
