@@ -15,7 +15,7 @@ from django.http import HttpResponseBase
 from api import forward
 from api.answer import JSON, Answer
 from api.errors import ApiError, Domain
-from api.lanes import Asked, Told, refused
+from api.lanes import Asked, Told, named, refused
 from api.trip import Trip
 from api.usage import Outcome
 from providers.counting import COUNTERS
@@ -71,7 +71,7 @@ class Counting(Asked):
             raise refused(problem) from None
         own = self.headers if family.speaks(self.dialect) else ()
         headers = family.headers + written.headers + own
-        return Told(msgspec.json.encode(written.body), headers, written.dropped, "application/json")
+        return Told(msgspec.json.encode(written.body), headers, named(written.dropped), "application/json")
 
     def url(self, base: str, family: str, model: str, stream: bool) -> str:
         return COUNTERS[family].url(call_url(base, family, model))

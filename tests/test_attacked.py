@@ -1,0 +1,77 @@
+"""What holders of a token try: nothing of theirs reaches headers, other projects, or what all share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from api import lanes
+from providers import transport
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def sent() -> Iterator[list[httpx.Request]]:
+    """What was sent; whoever is asked counts tokens or answers a response."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        said = {"id": f"resp_{len(seen)}", "object": "response", "status": "completed", "model": "up", "output": []}
+        return httpx.Response(200, json={**said, "inputTokens": 3, "totalTokens": 3, "input_tokens": 3})
+
+    transport.install(httpx.MockTransport(answer))
+    yield seen
+    transport.install(None)
+
+
+def _model(plane: Any, family: str, base: str) -> str:
+    provider = plane.world.provider(f"at-{family}", family=family)
+    account = plane.world.account(f"at-{family}", base, keys=("key-1",), provider=provider)
+    plane.world.model(f"of-{family}", (account, "up"))
+    plane.settle()
+    return f"of-{family}"
+
+
+def _post(plane: Any, path: str, body: Any, token: str = "") -> httpx.Response:
+    headers = {"authorization": f"Bearer {token or plane.token}"}
+    return httpx.post(plane.gateway.url + path, json=body, headers=headers, timeout=30, trust_env=False)
+
+
+@pytest.mark.parametrize(
+    ("family", "base"),
+    [("bedrock-converse", "https://b.example"), ("google-generative-ai", "https://g.example/v1beta")],
+)
+def test_what_a_count_leaves_out_begins_no_header(plane: Any, sent: Any, family: str, base: str) -> None:
+    """A part's type is the caller's text."""
+    kind = "x\r\nset-cookie: stolen=1\r\n\r\nHTTP/1.1 200 OK"
+    said = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": [{"type": "text", "text": "b"}, {"type": kind}]},
+        {"role": "user", "content": "c"},
+    ]
+    model = _model(plane, family, base)
+    answer = _post(plane, "/v1/messages/count_tokens", {"model": model, "messages": said})
+    assert answer.json() == {"input_tokens": 3}, answer.text
+    assert sent and "set-cookie" not in answer.headers
+    assert answer.headers["x-jackfield-dropped"] == "unnamed"
+
+
+def test_a_body_is_searched_once_however_many_models_are_listed(
+    plane: Any, sent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    real = lanes.needs_of
+    monkeypatch.setattr(lanes, "needs_of", lambda *given, **more: searched.append(1) or real(*given, **more))
+    names = ["a", "b", "c"]
+    account = plane.world.account("two", "https://b.example", keys=("key-1",), provider=plane.account.provider)
+    for name in names:
+        plane.world.model(name, (plane.account, "up"), (account, "up"))
+    plane.settle()
+    said = [{"role": "user", "content": "a"}]
+    _post(plane, "/v1/chat/completions", {"model": "auto", "models": names, "messages": said})
+    assert sent and len(searched) == 1
