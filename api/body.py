@@ -40,9 +40,23 @@ async def read_json(request: ASGIRequest) -> Fields:
     try:
         fields = read_object(body)
     except BadBody as problem:
-        raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
+        raise unreadable(problem) from None
     refuse_lookalikes(fields, _OURS)
     return fields
+
+
+def unreadable(problem: BadBody) -> ApiError:
+    """What the client is told of a body that cannot be read."""
+    return ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message)
+
+
+def decoded(fields: Fields) -> dict[str, Any]:
+    """The request as it came, as Python's: for what is translated. Raises ApiError."""
+    fields.restore()
+    try:
+        return fields.decoded()
+    except BadBody as problem:
+        raise unreadable(problem) from None
 
 
 def refuse_lookalikes(fields: Fields, names: frozenset[str]) -> None:

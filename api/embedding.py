@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from api.body import decoded
 from api.errors import ApiError, Fault
 from api.lanes import Asked, RawMembers, Told, named, refused
 from providers.dialects import embedding as hub
@@ -90,9 +91,8 @@ class Embedding(Asked):
     def texts(self) -> hub.Request:
         """The canonical form. Raises ApiError."""
         if self._texts is None:
-            self.fields.restore()
             try:
-                self._texts = self.speech.read_request(msgspec.json.decode(self.fields.body()))
+                self._texts = self.speech.read_request(decoded(self.fields))
             except Misfit as problem:
                 raise refused(problem) from None
         return self._texts

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 import msgspec
 from django.conf import settings
 
-from api.body import refuse_lookalikes
-from api.errors import BY_CODE, ApiError, Fault
+from api.body import decoded, refuse_lookalikes
+from api.errors import ApiError, Fault
 from api.fetching import Files
 from api.wishes import listed, needs_of, without_list
 from providers.dialects import canon
@@ -27,6 +27,7 @@ from providers.dialects.signatures import travels
 from providers.dialects.streams import Translation, gathered, retold
 from providers.dialects.untold import refuse_untold
 from providers.dialects.usage import Usage
+from providers.dialects.values import UNREADABLE
 from providers.families import FAMILIES, Family
 from providers.hosts import body_members, call_url
 from providers.inlining import wanted, with_files
@@ -252,13 +253,10 @@ class Asked:
     def request(self) -> canon.Request:
         """The canonical form. Raises ApiError."""
         if self._request is None:
-            self.fields.restore()
             try:
-                found = self.client.read_request(self.fields.decoded())
+                found = self.client.read_request(decoded(self.fields))
             except Misfit as problem:
                 raise refused(problem) from None
-            except BadBody as problem:
-                raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
             self._request = msgspec.structs.replace(found, model=self.model, stream=self.stream)
         return self._request
 
@@ -313,10 +311,18 @@ class RawMembers:
         self._edits: dict[str, Any] = {}
 
     def member(self, name: str) -> Any:
+        """As JSON has it, UNSET where there is none. Raises ApiError."""
         if name in self._edits:
             return self._edits[name]
         raw = self._fields.get(name)
-        return msgspec.UNSET if raw is None else msgspec.json.decode(raw)
+        if raw is None:
+            return msgspec.UNSET
+        try:
+            return msgspec.json.decode(raw)
+        except UNREADABLE:  # a number beyond all range: it can be relayed, and not be held to a cap
+            raise ApiError(
+                Fault.INVALID_PARAMETER, f"`{name}` holds a number that is out of range.", param=name
+            ) from None
 
     def put(self, name: str, value: Any) -> None:
         self._edits[name] = value

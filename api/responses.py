@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from api import background, counting, forward, recalling
 from api.answer import JSON, Answer
 from api.auth import Caller
-from api.body import read_json
+from api.body import read_json, unreadable
 from api.counting import Counting
-from api.errors import BY_CODE, ApiError, Fault
+from api.errors import ApiError, Fault
 from api.keeping import Turn
 from api.turns import DIALECT, Turning, with_earlier
 from api.views import Conversation, DataView
@@ -50,7 +50,7 @@ class Responses(Conversation):
         try:
             return with_earlier(fields, turn), earlier, ""
         except BadBody as problem:
-            raise ApiError(BY_CODE.get(problem.code, Fault.INVALID_JSON), problem.message) from None
+            raise unreadable(problem) from None
 
 
 class InputTokens(Responses):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from google import genai
@@ -13,6 +14,8 @@ from tests.embedding_upstreams import ONE, TWO, say_gemini, say_ollama, say_open
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+
+JSON = {"content-type": "application/json"}
 
 UNSAID: list[tuple[Any, ...]] = [
     ("cohere-chat", "embed-english-v3.0", {"input": "a", "dimensions": 64}, "dimensions"),
@@ -76,6 +79,23 @@ def test_errors_are_of_the_clients_dialect(plane: Any, embeds: Any, embedders: A
         assert (answer.status_code, error["code"]) == (400, 400 if google else "invalid_parameter")
         assert error["status"] == "INVALID_ARGUMENT" if google else error["param"] == param
         assert param in error["message"] and embedders.sent == []
+
+
+def test_numbers_beyond_all_range_are_relayed_and_not_read(
+    plane: Any, embeds: Any, embeds_at: Any, embedders: Any
+) -> None:
+    """They are JSON, and no float holds them."""
+    path, huge = "/v1/embeddings", '{"model": "%s", "input": "a", "user": 1e999}'
+    answer = plane.client.post(path, content=huge % embeds("ollama"), headers=JSON)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "number_too_long")
+    capped = embeds_at("capped", "openai-completions", "https://o.example/v1", "up", quirks={"cap": {"user": 1}})
+    answer = plane.client.post(path, content=huge % capped, headers=JSON)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "user")
+    assert embedders.sent == []
+    said = b'{"data": [], "usage": {"prompt_tokens": 1e999}}'
+    embedders.answers.append(httpx.Response(200, content=said))
+    assert plane.client.post(path, content=huge % embeds("openai"), headers=JSON).content == said
+    assert embedders.sent[0].content == b'{"model": "up", "input": "a", "user": 1e999}'
 
 
 def test_upstreams_errors_reach_the_sdks(

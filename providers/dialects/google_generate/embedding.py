@@ -26,6 +26,7 @@ from providers.dialects.embedding import (
 from providers.dialects.google_generate.members import below, integer, message, several, text, within
 from providers.dialects.jsonio import Fields, quote, read_object, read_trusting
 from providers.dialects.usage import Usage, tokens
+from providers.dialects.values import value_in
 
 NAME: Final = "google_embeddings"
 ONE: Final = "embedContent"
@@ -168,7 +169,7 @@ def _aimed(request: bytes, model: str) -> bytes:
 def splice(body: bytes, public_model: str) -> tuple[bytes, Usage | None]:
     """The answer as it came, which names no model, and its usage. Raises jsonio.BadBody."""
     raw = read_trusting(body).get("usageMetadata")
-    return body, usage_of(_tokens(msgspec.json.decode(raw))) if raw is not None else None
+    return body, usage_of(_tokens(value_in(raw))) if raw is not None else None
 
 
 # --- upstreams -------------------------------------------------------------------------------------------------------

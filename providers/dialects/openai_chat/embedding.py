@@ -26,6 +26,7 @@ from providers.dialects.embedding import (
 )
 from providers.dialects.jsonio import Fields, quote, read_trusting
 from providers.dialects.usage import Usage, first
+from providers.dialects.values import value_in
 
 NAME: Final = "openai_embeddings"
 _KNOWN: Final = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
@@ -129,7 +130,7 @@ def splice(body: bytes, public_model: str) -> tuple[bytes, Usage | None]:
     """The answer with its `model` replaced, and its usage; every other byte stays. Raises jsonio.BadBody."""
     fields = read_trusting(body)
     raw = fields.get("usage")
-    usage = usage_of(_tokens(msgspec.json.decode(raw))) if raw is not None else None
+    usage = usage_of(_tokens(value_in(raw))) if raw is not None else None
     return (fields.replace("model", quote(public_model)) if "model" in fields else body), usage
 
 
