@@ -66,7 +66,7 @@ class DataView(APIView):
     #: Whether each authenticated request leaves a usage row.
     metered: ClassVar[bool] = False
     endpoint: ClassVar[str] = ""
-    #: What the client speaks: only families that speak it are asked, and errors are told in it.
+    #: What the client speaks, and is answered in, errors included.
     dialect: ClassVar[str] = OPENAI_CHAT
     trip: Trip
 
