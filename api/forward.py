@@ -5,7 +5,8 @@
             api.attempt: encode, sign, send, judge
     the first deliverable answer is relayed; else the last attempt's error is the answer (M-14)
 
-A next candidate is asked only while nothing has reached the client. All attempts share one total deadline.
+A next candidate is asked only while nothing has reached the client, and while its provider is not flooded with second
+attempts. All attempts share one total deadline.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ from api.leasing import keys_for, keys_now, no_key, opened
 from api.naming import plan_for
 from api.trip import Trip
 from api.usage import microseconds
+from api.wishes import affinity_of
 from keys.pool import Lease, pool
 from keys.sealing import Unsealable
 from providers.families import FAMILIES
-from providers.verdicts import Verdict
+from providers.verdicts import Because, Verdict
 from routing.candidates import Candidate
 from routing.moment import Moment
 from routing.resolve import AUTO, Ask, Plan
+from routing.retries import retries
 
 MOST_CANDIDATES: Final = 3
 
@@ -46,7 +49,7 @@ async def chat(trip: Trip, asked: Asked) -> HttpResponseBase:
 class _Forward:
     """One request's attempts."""
 
-    __slots__ = ("asked", "due", "error", "plan", "trip")
+    __slots__ = ("asked", "due", "error", "longest", "plan", "refused", "trip")
 
     def __init__(self, trip: Trip, asked: Asked) -> None:
         self.trip = trip
@@ -54,6 +57,9 @@ class _Forward:
         #: the answer so far: the error of the last attempt, or why there was none
         self.error: ApiError | None = None
         self.due = 0.0
+        #: what of the request the last one refused, and the longest context that was too short
+        self.refused: Because = ""
+        self.longest = 0
 
     async def run(self) -> HttpResponseBase:
         trip = self.trip
@@ -66,18 +72,40 @@ class _Forward:
             for candidate in self.plan.candidates:
                 if called >= MOST_CANDIDATES:
                     break
+                provider = candidate.provider.slug
+                if self._too_long_for(candidate) or (called and not retries.may_ask(provider)):
+                    continue
                 before = row.attempts
                 self.due = now + candidate.account.timeouts.total
-                response = await self._try_candidate(candidate)
+                with retries.attempt(provider, later=called > 0):
+                    response = await self._try_candidate(candidate)
                 if response is not None:
                     return response
-                if self.error is not None and self.error.final:
+                if self._is_final():
                     break
                 called += row.attempts > before
         finally:
             if self.asked.files is not None:
                 self.asked.files.forget()
         raise self.error or ApiError(Fault.NO_CANDIDATE)
+
+    def _is_final(self) -> bool:
+        """Whether the last refusal is the answer, whoever else could be asked."""
+        if self.error is None or not self.error.final:
+            return False
+        match self.refused:
+            case "length":
+                return False
+            case "content":
+                return not self.plan.content_fallback
+        return True
+
+    def _too_long_for(self, candidate: Candidate) -> bool:
+        """Whether a request that was too long for another is, for all that is known, too long for this one."""
+        if self.refused != "length" or candidate.larger_context:
+            return False
+        context = candidate.facts.context if candidate.facts is not None else None
+        return context is None or context <= self.longest
 
     # --- before anything is sent ------------------------------------------------------------------------------------
 
@@ -90,7 +118,10 @@ class _Forward:
         trip.row.stream = self.asked.stream
         dialect, draw = self.asked.dialect, random.random()  # noqa: S311 - spreads load
         now = Moment(trip.snapshot, dialect, partial(keys_now, trip.snapshot, trip.project.id))
-        ask = Ask(trip.project.id, asked, dialect, self.asked.service, draw, self.asked.models, self.asked.needs)
+        affinity = partial(affinity_of, self.asked.fields, trip.project.id, trip.session)
+        ask = Ask(
+            trip.project.id, asked, dialect, self.asked.service, draw, self.asked.models, self.asked.needs, affinity
+        )
         return plan_for(trip.snapshot, now, ask)
 
     # --- one candidate ----------------------------------------------------------------------------------------------
@@ -167,6 +198,9 @@ class _Forward:
         if isinstance(outcome, Verdict):
             self.error = error_of(outcome, candidate, self.asked.dialect)
             self.error.final = outcome.kind == "final"
+            self.refused = outcome.because
+            if outcome.because == "length" and candidate.facts is not None:
+                self.longest = max(self.longest, candidate.facts.context or 0)
         return outcome
 
     async def _exchange(self, candidate: Candidate, lease: Lease | None) -> Exchange:

@@ -23,7 +23,19 @@ from routing.snapshot import Snapshot
 class Trip:
     """The request on its way. `arrived` and `started` are readings of perf_counter."""
 
-    __slots__ = ("arrived", "closed", "dropped", "facts", "project", "row", "snapshot", "started", "token", "watch")
+    __slots__ = (
+        "arrived",
+        "closed",
+        "dropped",
+        "facts",
+        "project",
+        "row",
+        "session",
+        "snapshot",
+        "started",
+        "token",
+        "watch",
+    )
 
     def __init__(self, endpoint: str, dialect: str, arrived: float | None) -> None:
         self.started = time.perf_counter()
@@ -36,6 +48,8 @@ class Trip:
         self.project: ProjectEntry | None = None
         self.snapshot: Snapshot | None = None
         self.token: TokenEntry | None = None
+        #: what a header names the conversation
+        self.session = ""
         #: of the place that serves it
         self.watch: Watch | None = None
 

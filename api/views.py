@@ -109,6 +109,7 @@ class DataView(APIView):
         caller = request.user
         assert isinstance(caller, Caller)
         http: Any = request._request
+        self.trip.session = http.META.get("HTTP_X_SESSION_ID") or http.META.get("HTTP_SESSION_ID") or ""
         if self.metered:
             self.trip.identify(caller.project, caller.token, http.snapshot)
         else:

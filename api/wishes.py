@@ -7,6 +7,7 @@ shows an image, and members by name. A text that quotes such marks has its quote
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -24,6 +25,11 @@ _SCHEMA: Final = re.compile(rb'"(?:json_schema|response_?[sS]chema|response_?[jJ
 _NOTHING: Final = (None, b"null", b"[]")
 #: Members that may hold a schema that the answer is held to.
 _FORMATS: Final = ("response_format", "text", "output_config", "output_format", "generationConfig", "generation_config")
+#: Members that name a session or a user.
+_NAMED: Final = ("prompt_cache_key", "session_id", "safety_identifier", "user")
+#: Members that a conversation begins with, in the dialects of clients.
+_BEGINNINGS: Final = ("system", "instructions", "systemInstruction", "messages", "input", "contents", "prompt")
+_OF_USER: Final = re.compile(rb'"role"\s*:\s*"user"')
 #: Bytes of JSON for a token, about: the length of a context is known no better than this before it is counted.
 _BYTES_PER_TOKEN: Final = 4
 
@@ -50,6 +56,28 @@ def without_list(fields: Fields) -> Fields:
         return fields
     fields.remove(_MODELS)
     return read_object(fields.body())
+
+
+def affinity_of(fields: Fields, project_id: int, session: str) -> bytes:
+    """What the requests of one conversation have in common: a session or user that they name, else how they begin.
+
+    `session`: what a header says. A conversation begins with its instructions and the first words of the user.
+    """
+    named = session or next((found for name in _NAMED if (found := fields.text(name))), "")
+    parts = [named.encode()] if named else [part for name in _BEGINNINGS if (part := _beginning(fields.get(name)))]
+    return blake2b(b"\0".join((b"%d" % project_id, *parts)), digest_size=16).digest()
+
+
+def _beginning(raw: bytes | None) -> bytes:
+    """A member up to the first message of the user; whole, where it is no list of messages."""
+    if raw is None or not raw.startswith(b"["):
+        return raw or b""
+    found: list[bytes] = []
+    for item in msgspec.json.decode(raw, type=list[msgspec.Raw]):
+        found.append(bytes(item))
+        if _OF_USER.search(found[-1]) is not None:
+            break
+    return b"".join(found)
 
 
 def needs_of(fields: Fields, *, stream: bool) -> Needs:

@@ -23,6 +23,8 @@ from providers.dialects.values import UNREADABLE
 from providers.scrubbing import scrub
 from providers.secrets import Secret
 
+#: What of a request was refused that another model may take: its length, or its content for a policy.
+Because = Literal["", "length", "content"]
 Kind = Literal["deliver", "next_key", "next_candidate", "final"]
 
 #: Longest pause an upstream may ask for that is believed, in seconds.
@@ -39,8 +41,29 @@ _RATE_WORDS: Final = (
     "resource_exhausted",
     "too many requests",
 )
+#: How upstreams say that a request is longer than the model's context.
+_TOO_LONG: Final = (
+    "context_length_exceeded",
+    "maximum context length",
+    "context window",
+    "prompt is too long",
+    "input is too long",
+    "too many tokens",
+    "exceeds the maximum number of tokens",
+    "exceed_context_size",
+)
+#: How upstreams say that their policy forbids what a request holds: OpenAI, Azure, Anthropic, others of OpenAI's shape.
+_POLICY: Final = (
+    "content_filter",
+    "content_policy",
+    "content management policy",
+    "content filtering policy",
+    "responsibleaipolicyviolation",
+    "usage policy",
+    "moderation",
+)
 #: Statuses that say something about the request and would be said by every upstream.
-_CALLER_FAULTS: Final = frozenset({400, 405, 406, 409, 411, 412, 413, 414, 415, 416, 417, 422, 431, 451})
+_CALLER_FAULTS: Final = frozenset({400, 405, 406, 411, 412, 413, 414, 415, 416, 417, 422, 431, 451})
 #: Statuses whose messages repeat what the request said: only the upstream's own words tell of a limit there.
 _REPEATING: Final = _CALLER_FAULTS | {404}
 _CODES: Final = {401: "upstream_auth", 402: "upstream_payment", 403: "upstream_forbidden", 404: "upstream_not_found"}
@@ -74,6 +97,7 @@ class Verdict(msgspec.Struct, frozen=True):
     message: str = ""
     retry_after: float | None = None
     error: dict[str, Any] | None = None
+    because: Because = ""
 
 
 _DELIVER: Final = {status: Verdict("deliver", "", status) for status in range(200, 300)}
@@ -138,7 +162,15 @@ def _judge_failure(
         kind, code = "next_candidate", "upstream_overloaded" if status in {503, 529} else "upstream_error"
     else:
         kind, code = "next_candidate", _CODES.get(status, "upstream_refused")
-    return Verdict(kind, code, status, message, retry_after, clean)
+    because = _because(error) if kind == "final" else ""
+    return Verdict(kind, code, status, message, retry_after, clean, because)
+
+
+def _because(error: dict[str, Any]) -> Because:
+    words = " ".join(value.lower() for name in _ALL_WORDS if isinstance(value := error.get(name), str))
+    if any(word in words for word in _TOO_LONG):
+        return "length"
+    return "content" if any(word in words for word in _POLICY) else ""
 
 
 def retry_after_of(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:

@@ -30,7 +30,7 @@ from routing.store import at_hand
 class RouteInline(PanelInline):
     model = Route
     form = RouteForm
-    fields = ("account", "upstream_model", "priority", "weight", "enabled", "key_set", "quirks")
+    fields = ("account", "upstream_model", "priority", "weight", "enabled", "larger_context", "key_set", "quirks")
     autocomplete_fields = ("account", "key_set")
     ordering = ("priority", "pk")
 
@@ -105,7 +105,10 @@ class PublicModelAdmin(Panel):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         rows = (("name", "service"), "description", "enabled")
-        return ((None, {"fields": (*rows, "now", "used") if obj is not None else rows}),)
+        return (
+            (None, {"fields": (*rows, "now", "used") if obj is not None else rows}),
+            ("Which route is asked", {"fields": ("strategy", ("sticky", "content_fallback"))}),
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return (*super().get_readonly_fields(request, obj), "now", "used")
@@ -219,7 +222,7 @@ class RouteAdmin(Panel):
     list_select_related = ("model", "account")
     fieldsets = (
         (None, {"fields": (("model", "enabled"), ("account", "upstream_model"), ("priority", "weight"))}),
-        ("More", {"fields": (("key_set", "family"), "infra", "quirks")}),
+        ("More", {"fields": (("key_set", "family"), ("infra", "larger_context"), "quirks")}),
     )
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:

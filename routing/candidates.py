@@ -41,6 +41,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     #: the public name or ref this candidate stands for
     public_name: str
     facts: FactsEntry | None = None
+    #: asked where a request is too long for another
+    larger_context: bool = False
 
     @property
     def place(self) -> Place:
@@ -80,6 +82,9 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     candidates: tuple[Candidate, ...]
     dropped: tuple[Dropped, ...]
     strategy: Strategy = Strategy.WEIGHTED
+    sticky: bool = False
+    #: the next is asked where one refuses a request for its content
+    content_fallback: bool = False
 
 
 def dropped_for(candidate: Candidate, reason: str) -> Dropped:
@@ -159,7 +164,9 @@ def _routes(snapshot: Snapshot, model: ModelEntry, dialect: str) -> Target:
             candidates.append(candidate)
         else:
             dropped.append(dropped_for(candidate, reason))
-    return Target(model.name, tuple(candidates), tuple(dropped), Strategy(model.strategy))
+    return Target(
+        model.name, tuple(candidates), tuple(dropped), Strategy(model.strategy), model.sticky, model.content_fallback
+    )
 
 
 def why_dropped(provider: ProviderEntry, account: AccountEntry, route: RouteEntry | None = None) -> str | None:
@@ -259,4 +266,5 @@ def _candidate(
         weight=route.weight if route else 1,
         public_name=public_name,
         facts=facts,
+        larger_context=route.larger_context if route else False,
     )

@@ -40,7 +40,8 @@ DEFAULTS: Final[dict[str, Fields]] = {
         "env_pattern": "", "enabled": True, "keys": [],
     },
     "key_set": {"variables": {}, "env_pattern": "", "keys": []},
-    "model": {"service": "text", "description": "", "enabled": True, "routes": []},
+    "model": {"service": "text", "description": "", "enabled": True, "strategy": "weighted", "sticky": False,
+              "content_fallback": False, "routes": []},
     "alias": {"model": ""},
     "prefix": {"provider": "", "strip": False, "enabled": True},
     "project": {"description": "", "enabled": True, "default_model": "", "preferred": [], "allow": [], "strict": False},
@@ -220,7 +221,7 @@ def _keys() -> dict[int, list[Any]]:
 
 
 def _route(route: Route, key_sets: Mapping[int, Any]) -> Fields:
-    names = ("upstream_model", "priority", "weight", "enabled", "quirks", "family", "infra")
+    names = ("upstream_model", "priority", "weight", "enabled", "quirks", "family", "infra", "larger_context")
     values = {name: getattr(route, name) for name in names}
     key_set = None if route.key_set_id is None else key_sets[route.key_set_id]
     return route_fields({**values, "account": route.account.name, "key_set": key_set})
@@ -244,6 +245,8 @@ def route_fields(values: Mapping[str, Any]) -> Fields:
         fields["family"] = values["family"]
     if values["infra"] != Route.Infra.API:
         fields["infra"] = str(values["infra"])
+    if values["larger_context"]:
+        fields["larger_context"] = True
     return fields
 
 

@@ -63,4 +63,4 @@ def _fields(table: str, values: Mapping[str, Any]) -> Fields:
 
 def _route(values: Mapping[str, Any]) -> Fields:
     key_set = values["key_set"].removeprefix(f"{values['account']}/") if values["key_set"] else None
-    return route_fields({"enabled": True, **values, "key_set": key_set})
+    return route_fields({"enabled": True, "larger_context": False, **values, "key_set": key_set})

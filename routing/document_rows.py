@@ -256,6 +256,7 @@ class Writer:
             "key_set": key_set,
             "family": line.family,
             "infra": line.infra,
+            "larger_context": line.larger_context,
             "priority": line.priority,
             "weight": line.weight,
             "enabled": line.enabled,

@@ -70,6 +70,7 @@ class RouteLine(msgspec.Struct, frozen=True):
     key_set: str | KeySetRef = ""
     family: Family = ""
     infra: Literal["api", "fleet"] = "api"
+    larger_context: bool = False
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +128,9 @@ class ModelLine(Line, frozen=True, kw_only=True):
     service: Literal["text", "image", "video", "audio", "embedding"] | UnsetType = UNSET
     description: Short | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+    strategy: Literal["weighted", "latency", "least-busy", "cost", "in-order"] | UnsetType = UNSET
+    sticky: bool | UnsetType = UNSET
+    content_fallback: bool | UnsetType = UNSET
     routes: list[RouteLine] | UnsetType = UNSET
 
 

@@ -191,6 +191,9 @@ class Draft:
                 row.enabled,
                 row.created,
                 tuple(of_model.get(row.id, ())),
+                row.strategy,
+                row.sticky,
+                row.content_fallback,
             )
             entry = _kept(self.previous.models.get(row.name), entry)
             table[entry.name] = entry

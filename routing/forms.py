@@ -12,6 +12,7 @@ from providers.models import Account
 from providers.names import valid_model_name
 from routing.checks import MAX_WEIGHT, RESERVED
 from routing.models import Alias, Preference, PublicModel, Route
+from routing.ordering import HOLDING
 from routing.resolve import AUTO
 
 
@@ -32,7 +33,7 @@ class ModelForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
 
     class Meta:
         model = PublicModel
-        fields = ("name", "service", "description", "enabled")
+        fields = ("name", "service", "description", "enabled", *HOLDING)
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -58,7 +59,17 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the st
 
     class Meta:
         model = Route
-        fields = ("account", "upstream_model", "key_set", "family", "priority", "weight", "enabled", "quirks")
+        fields = (
+            "account",
+            "upstream_model",
+            "key_set",
+            "family",
+            "priority",
+            "weight",
+            "enabled",
+            "larger_context",
+            "quirks",
+        )
         labels = {"model": "Public model", "infra": "Served by"}
         help_texts = {
             "family": "Only if this route speaks another API than its account.",

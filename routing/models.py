@@ -12,6 +12,7 @@ from keys.models import KeySet, Project
 from providers.config import ConfigRow
 from providers.models import Account, Provider
 from providers.names import valid_model_name
+from routing import ordering
 from routing.checks import RESERVED
 
 
@@ -25,10 +26,36 @@ class PublicModel(ConfigRow):
         AUDIO = "audio"
         EMBEDDING = "embedding"
 
+    class Strategy(models.TextChoices):
+        """The words of routing.ordering.Strategy."""
+
+        WEIGHTED = ordering.Strategy.WEIGHTED.value, "By weight"
+        LATENCY = ordering.Strategy.LATENCY.value, "Quickest to the first byte"
+        LEAST_BUSY = ordering.Strategy.LEAST_BUSY.value, "Fewest requests in hand"
+        COST = ordering.Strategy.COST.value, "Cheapest"
+        IN_ORDER = ordering.Strategy.IN_ORDER.value, "In order"
+
     name = models.CharField(max_length=191, unique=True, validators=[valid_model_name])
     service = models.CharField(max_length=10, choices=Service.choices, default=Service.TEXT)
     description = models.CharField(max_length=200, blank=True)
     enabled = models.BooleanField(default=True)
+    strategy = models.CharField(
+        max_length=12,
+        choices=Strategy.choices,
+        default=Strategy.WEIGHTED,
+        db_default=Strategy.WEIGHTED,
+        help_text="What decides between routes of one priority.",
+    )
+    sticky = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Requests of one conversation go to the same route while it is well, for its prompt cache.",
+    )
+    content_fallback = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Where a route refuses a request for its content, ask the next one.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     catalog = models.JSONField(default=dict, blank=True, editable=False)
 
@@ -65,6 +92,11 @@ class Route(ConfigRow):
     infra = models.CharField(max_length=5, choices=Infra.choices, default=Infra.API)
     priority = models.PositiveIntegerField(default=0)
     weight = models.PositiveIntegerField(default=1)
+    larger_context = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Asked where a request is too long for another route.",
+    )
     enabled = models.BooleanField(default=True)
     quirks = models.JSONField(default=dict, blank=True, help_text="Switches of this route, as {'search': true}.")
     catalog = models.JSONField(default=dict, blank=True, editable=False)

@@ -24,11 +24,12 @@ class Moment:
         self._keys = keys
 
     def why_not(self, candidate: Candidate) -> str | None:
-        """What speaks against a candidate before it is tried."""
-        rests = resting(health, candidate.place)
-        if rests is not None:
-            return rests
+        """What its keys, family or address say against a candidate before it is tried."""
         return why_not(self._snapshot, candidate, self._dialect, self._keys(candidate))
+
+    def rests(self, candidate: Candidate) -> str | None:
+        """Why the circuit of its place is open, None: it is not."""
+        return resting(health, candidate.place)
 
     def latency(self, candidate: Candidate) -> float | None:
         """Seconds to the first byte there of late."""

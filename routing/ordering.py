@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from hashlib import blake2b
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from math import log
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from routing.candidates import Candidate
@@ -21,6 +23,10 @@ class Strategy(StrEnum):
     IN_ORDER = "in-order"
 
 
+#: The fields of a public model that say which of its routes is asked.
+HOLDING: Final = ("strategy", "sticky", "content_fallback")
+
+
 class Load(Protocol):
     """What strategies ask of the moment."""
 
@@ -31,13 +37,18 @@ class Load(Protocol):
         """Requests that are there now."""
 
 
-def ordered(candidates: Iterable[Candidate], strategy: Strategy, draw: float, load: Load) -> tuple[Candidate, ...]:
+def ordered(
+    candidates: Iterable[Candidate], strategy: Strategy, draw: float, load: Load, affinity: bytes = b""
+) -> tuple[Candidate, ...]:
     """Priorities in order, lower numbers first; inside one as the strategy has it, and `draw` in [0, 1) where that
     leaves a choice. Weight 0 comes last in its priority, whatever the strategy.
+
+    `affinity`: what requests of one conversation have in common; they keep their order, by weights, in place of the
+    strategy's, and only those of a place that is gone move.
     """
     found: list[Candidate] = []
     for _, group in groupby(candidates, _priority):
-        found += _inside(list(group), strategy, draw, load)
+        found += _inside(list(group), strategy, draw, load, affinity)
     return tuple(found)
 
 
@@ -45,11 +56,13 @@ def _priority(candidate: Candidate) -> int:
     return candidate.priority
 
 
-def _inside(group: list[Candidate], strategy: Strategy, draw: float, load: Load) -> list[Candidate]:
+def _inside(group: list[Candidate], strategy: Strategy, draw: float, load: Load, affinity: bytes) -> list[Candidate]:
     if len(group) == 1:
         return group
     idle = [candidate for candidate in group if candidate.weight <= 0]
     group = [candidate for candidate in group if candidate.weight > 0] if idle else group
+    if affinity:
+        return sorted(group, key=lambda candidate: _pull(affinity, candidate)) + idle
     match strategy:
         case Strategy.WEIGHTED:
             return drawn(group, draw) + idle
@@ -64,6 +77,13 @@ def _inside(group: list[Candidate], strategy: Strategy, draw: float, load: Load)
             by = _price
     # Among equals the draw decides, or one place would take all that comes before anything is known of the others.
     return sorted(drawn(group, draw), key=by) + idle
+
+
+def _pull(affinity: bytes, candidate: Candidate) -> float:
+    """Weighted rendezvous hashing: each place's number is the lowest of all for its weight's share."""
+    account, model = candidate.place
+    digest = blake2b(b"%d/%s" % (account, model.encode()), digest_size=8, key=affinity[:64]).digest()
+    return -log((int.from_bytes(digest) + 1) / 2**64) / candidate.weight
 
 
 def _price(candidate: Candidate) -> float:

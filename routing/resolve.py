@@ -28,7 +28,8 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     `dialect` is the client's: a family that speaks it is taken where the provider offers one and nothing says
     otherwise. `service`: what is asked for, empty for nothing yet. `draw` in [0, 1) decides what is left open; equal
     arguments give equal plans. `models`: the caller's own order, after `model`; under `auto` the quickest of them comes
-    first. `needs` is called where there is a choice.
+    first. `needs` is called where there is a choice, `affinity` where models are sticky: what requests of one
+    conversation have in common.
     """
 
     project_id: int
@@ -38,13 +39,17 @@ class Ask(msgspec.Struct, frozen=True, gc=False):
     draw: float = 0.0
     models: tuple[str, ...] = ()
     needs: Callable[[], Needs] = lambda: NOTHING
+    affinity: Callable[[], bytes] = lambda: b""
 
 
 class Now(Protocol):
     """What the resolver asks of the moment."""
 
     def why_not(self, candidate: Candidate) -> str | None:
-        """What keeps a candidate from serving now: no key, all keys resting, an open circuit; None if nothing does."""
+        """What keeps a candidate from serving now: no key, all keys resting; None if nothing does."""
+
+    def rests(self, candidate: Candidate) -> str | None:
+        """Why the circuit of its place is open, None: it is not."""
 
     def latency(self, candidate: Candidate) -> float | None:
         """Seconds to the first byte there of late, None if nobody knows."""
@@ -57,6 +62,9 @@ class _Unknown:
     """Nothing is known of the moment: everything serves, nothing was measured."""
 
     def why_not(self, candidate: Candidate) -> str | None:
+        return None
+
+    def rests(self, candidate: Candidate) -> str | None:
         return None
 
     def latency(self, candidate: Candidate) -> float | None:
@@ -78,13 +86,16 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     public_name: str
     candidates: tuple[Candidate, ...]
     dropped: tuple[Dropped, ...]
+    #: the next is asked where one refuses a request for its content
+    content_fallback: bool = False
 
 
 def resolve(snapshot: Snapshot, now: Now, ask: Ask) -> Plan:
     """The candidates of a request, best first. Raises Unresolved.
 
-    Where there is a choice, candidates that cannot serve now or do not fit are dropped, unless that would leave none:
-    then the caller tries them and reports their own error (F-20).
+    Where there is a choice, candidates that cannot serve now or do not fit are dropped. If that leaves none, one of
+    those whose circuits are open is asked: an outage of all costs one attempt a request, and the end of it is noticed
+    at once. Without such ones the caller tries all and reports their own error (F-20).
     """
     name = ask.model.strip()
     if ask.models:
@@ -94,28 +105,45 @@ def resolve(snapshot: Snapshot, now: Now, ask: Ask) -> Plan:
         return _several(snapshot, now, ask, _preferred(snapshot, ask.project_id, name), quickest=True)
     found = target(snapshot, allowance(snapshot, ask.project_id), name, ask.dialect, ask.service)
     if len(found.candidates) == 1:
-        return Plan(name, found.identity, found.identity, found.candidates, found.dropped)
-    able, out = _sifted(now, ask, found, ask.needs())
-    if not able:
-        able, out = _in_order(now, ask, found), found.dropped
-    return Plan(name, found.identity, found.identity, able, out)
+        return _plan(name, found, found.candidates, found.dropped)
+    sifted = _sifted(now, ask, found, ask.needs())
+    if sifted.able:
+        return _plan(name, found, sifted.able, sifted.out)
+    if sifted.resting:
+        last = _last([_Option(found, sifted.resting, sifted.out)], ask.draw)
+        return _plan(name, found, last.candidates, last.dropped)
+    return _plan(name, found, _in_order(now, ask, found, found.candidates), found.dropped)
 
 
-def _sifted(now: Now, ask: Ask, found: Target, needs: Needs) -> tuple[tuple[Candidate, ...], tuple[Dropped, ...]]:
-    """Those that can serve, in order, and those that cannot."""
+def _plan(asked: str, found: Target, candidates: tuple[Candidate, ...], dropped: tuple[Dropped, ...]) -> Plan:
+    return Plan(asked, found.identity, found.identity, candidates, dropped, found.content_fallback)
+
+
+class _Sifted(msgspec.Struct, frozen=True):
+    """The candidates of one model: those that can serve, in order; all others with the reason; of these, those that
+    lack nothing but rest."""
+
+    able: tuple[Candidate, ...]
+    out: tuple[Dropped, ...]
+    resting: tuple[Candidate, ...]
+
+
+def _sifted(now: Now, ask: Ask, found: Target, needs: Needs) -> _Sifted:
     out: list[Dropped] = []
     able: list[Candidate] = []
+    resting: list[Candidate] = []
     for candidate in found.candidates:
         reason = misfit(needs, candidate.facts, streams=candidate.provider.streaming) or now.why_not(candidate)
         if reason is None:
-            able.append(candidate)
-        else:
+            reason = now.rests(candidate)
+            (able if reason is None else resting).append(candidate)
+        if reason is not None:
             out.append(dropped_for(candidate, reason))
-    return ordered(able, found.strategy, ask.draw, now), (*found.dropped, *out)
+    return _Sifted(_in_order(now, ask, found, able), (*found.dropped, *out), tuple(resting))
 
 
-def _in_order(now: Now, ask: Ask, found: Target) -> tuple[Candidate, ...]:
-    return ordered(found.candidates, found.strategy, ask.draw, now)
+def _in_order(now: Now, ask: Ask, found: Target, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    return ordered(candidates, found.strategy, ask.draw, now, ask.affinity() if found.sticky else b"")
 
 
 def _preferred(snapshot: Snapshot, project_id: int, asked: str) -> tuple[str, ...]:
@@ -153,8 +181,9 @@ def _several(snapshot: Snapshot, now: Now, ask: Ask, names: Iterable[str], *, qu
     A model nobody has measured yet counts as quickest, so that it gets measured; among equals the order given stands.
     """
     allow = allowance(snapshot, ask.project_id)
-    needs = ask.needs()  # of a long body it takes a while: once for all of them
+    needs = ask.needs()
     ready: list[_Option] = []
+    resting: list[_Option] = []
     unready: list[_Option] = []
     dropped: list[Dropped] = []
     refusal: Unresolved | None = None
@@ -165,19 +194,25 @@ def _several(snapshot: Snapshot, now: Now, ask: Ask, names: Iterable[str], *, qu
             refusal = refusal or error
             dropped.append(Dropped(name, error.message))
             continue
-        able, out = _sifted(now, ask, found, needs)
-        if able:
-            ready.append(_Option(found, able, out, now.latency(able[0]) or 0.0))
+        sifted = _sifted(now, ask, found, needs)
+        if sifted.able:
+            ready.append(_Option(found, sifted.able, sifted.out, now.latency(sifted.able[0]) or 0.0))
+        elif sifted.resting:
+            resting.append(_Option(found, sifted.resting, sifted.out))
         else:
-            unready.append(_Option(found, _in_order(now, ask, found), found.dropped))
+            unready.append(_Option(found, _in_order(now, ask, found, found.candidates), found.dropped))
     if quickest:
         ready.sort(key=_speed)
-    options = ready or unready
+    options = ready or ([_last(resting, ask.draw)] if resting else unready)
     if not options:
         assert refusal is not None
         raise Unresolved(refusal.code, refusal.message, refusal.suggestions, dropped)
-    if ready:
-        dropped += [Dropped(option.found.identity, "none of its candidates is available") for option in unready]
+    asked = {option.found.identity for option in options}
+    dropped += [
+        Dropped(option.found.identity, "none of its candidates is available")
+        for option in (*resting, *unready)
+        if option.found.identity not in asked
+    ]
     places: dict[tuple[int, str, int | None, str], Candidate] = {}
     for option in options:
         for candidate in option.candidates:  # two names may lead to one place
@@ -190,7 +225,16 @@ def _several(snapshot: Snapshot, now: Now, ask: Ask, names: Iterable[str], *, qu
         public_name=first,
         candidates=tuple(places.values()),
         dropped=(*dropped, *(drop for option in options for drop in option.dropped)),
+        content_fallback=all(option.found.content_fallback for option in options),
     )
+
+
+def _last(resting: list[_Option], draw: float) -> _Option:
+    """One place of all that rest, with its model."""
+    places = [(option, candidate) for option in resting for candidate in option.candidates]
+    option, candidate = places[int(draw * len(places))]
+    others = tuple(drop for drop in option.dropped if drop.candidate is not candidate)
+    return _Option(option.found, (candidate,), others)
 
 
 def _meaning(snapshot: Snapshot, allow: Allowance, name: str, ask: Ask) -> Target:

@@ -31,6 +31,7 @@ class RouteEntry(msgspec.Struct, frozen=True, gc=False):
     weight: int
     enabled: bool
     quirks: dict[str, Any]
+    larger_context: bool = False
 
 
 class ModelEntry(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +46,8 @@ class ModelEntry(msgspec.Struct, frozen=True, gc=False):
     routes: tuple[RouteEntry, ...]
     #: a word of routing.ordering.Strategy
     strategy: str = "weighted"
+    sticky: bool = False
+    content_fallback: bool = False
 
     def lacks(self, service: str) -> str:
         """Why it is not the one to ask for this service, or nothing: what embeds does nothing else, and only it embeds.

@@ -21,6 +21,7 @@ from keys.tokens import TOKEN_FIELDS, row_mac_ok
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry, Timeouts, Variable
 from providers.models import Account, CatalogModel, Provider
 from routing.models import Alias, Head, Preference, PrefixRule, PublicModel, Revision, Route
+from routing.ordering import HOLDING
 from routing.pacing import Pace, no_pace, paced
 from routing.snapshot import PreferenceEntry, PrefixEntry, RouteEntry
 
@@ -53,6 +54,9 @@ class ModelRow(msgspec.Struct, frozen=True):
     description: str
     enabled: bool
     created: int
+    strategy: str = "weighted"
+    sticky: bool = False
+    content_fallback: bool = False
 
 
 @contextmanager
@@ -189,23 +193,23 @@ def preferences(where: Q | None, pace: Pace) -> Iterator[tuple[int, PreferenceEn
 
 def public_models(where: Q | None, pace: Pace) -> Iterator[ModelRow]:
     fields = ("pk", "name", "service", "description", "enabled", "created_at")
-    for pk, name, service, description, enabled, created in _rows(PublicModel, where, fields, pace):
-        yield ModelRow(pk, name, service, description, enabled, int(created.timestamp()))
+    for pk, name, service, description, enabled, created, *held in _rows(PublicModel, where, (*fields, *HOLDING), pace):
+        yield ModelRow(pk, name, service, description, enabled, int(created.timestamp()), *held)
 
 
 def routes(where: Q | None, pace: Pace) -> Iterator[tuple[int, RouteEntry]]:
     """(model id, route), by priority then id."""
     fields = (
         *("model_id", "pk", "account_id", "upstream_model", "key_set_id", "family", "infra", "priority", "weight"),
-        *("enabled", "quirks"),
+        *("enabled", "quirks", "larger_context"),
     )
     for row in _rows(Route, where, fields, pace, ("model_id", "priority", "pk")):
-        model, pk, account, upstream, key_set, family, infra, priority, weight, enabled, quirks = row
+        model, pk, account, upstream, key_set, family, infra, priority, weight, enabled, quirks, larger = row
         if not isinstance(quirks, dict):
             raise BadRow(f"route {pk}: its quirks are not an object")
         yield (
             model,
-            RouteEntry(pk, account, upstream, key_set, family, infra, priority, weight, enabled, quirks),
+            RouteEntry(pk, account, upstream, key_set, family, infra, priority, weight, enabled, quirks, larger),
         )
 
 

@@ -70,7 +70,7 @@ class Panel:
         self.draft.put_accounts([entry])
         return self
 
-    def model(self, name: str, *routes: tuple, enabled: bool = True) -> Panel:
+    def model(self, name: str, *routes: tuple, enabled: bool = True, **held: Any) -> Panel:
         """Routes: (account name, upstream model[, {priority, weight, enabled, family, quirks}])."""
         pk = self.next()
         entries = []
@@ -93,7 +93,7 @@ class Panel:
             )
             entries.append((pk, entry))
         entries.sort(key=lambda pair: (pair[1].priority, pair[1].id))
-        self.draft.put_models([ModelRow(pk, name, "text", "", enabled, 0)], entries, lambda: None)
+        self.draft.put_models([ModelRow(pk, name, "text", "", enabled, 0, **held)], entries, lambda: None)
         return self
 
     def alias(self, name: str, model: str) -> Panel:
@@ -149,6 +149,11 @@ class Given:
     speed: Callable[[Candidate], float | None] = lambda candidate: None
     busy: Callable[[Candidate], int] = lambda candidate: 0
 
+    resting: Callable[[Candidate], str | None] = lambda candidate: None
+
+    def rests(self, candidate: Candidate) -> str | None:
+        return self.resting(candidate)
+
     def why_not(self, candidate: Candidate) -> str | None:
         return self.available(candidate)
 
@@ -161,7 +166,7 @@ class Given:
 
 def planned(snapshot: Snapshot, project: int, name: str, dialect: str = "", draw: float = 0.0, **more: Any) -> Plan:
     """`more`: what Given takes, and what else of Ask."""
-    now = Given(**{key: more.pop(key) for key in ("available", "speed", "busy") if key in more})
+    now = Given(**{key: more.pop(key) for key in ("available", "speed", "busy", "resting") if key in more})
     return resolve(snapshot, now, Ask(project, name, dialect, draw=draw, **more))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from routing.health import (
@@ -16,6 +18,7 @@ from routing.health import (
     Health,
     resting,
 )
+from routing.retries import Retries
 
 HERE = (1, "m")
 
@@ -174,3 +177,19 @@ def test_places_are_bounded_and_those_in_use_stay(health: Health, clock: Clock) 
     assert health.in_flight(HERE) == 1
     held.served()
     assert health.figures(HERE).total is not None
+
+
+def test_second_attempts_are_bounded_by_a_share_of_all() -> None:
+    """R-REL-10: max(3, 20 % of active) per provider."""
+    retries = Retries()
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            assert retries.may_ask("p")
+            held.enter_context(retries.attempt("p", later=True))
+        assert not retries.may_ask("p") and retries.may_ask("other")
+        for _ in range(13):
+            held.enter_context(retries.attempt("p", later=False))
+        assert retries.may_ask("p"), "3 of 16 are less than a fifth"
+        held.enter_context(retries.attempt("p", later=True))
+        assert not retries.may_ask("p")
+    assert retries.may_ask("p")

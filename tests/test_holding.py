@@ -8,7 +8,7 @@ import pytest
 
 from providers.models import CatalogModel
 from routing import revisions
-from routing.health import CONSECUTIVE, Circuit, health
+from routing.health import CONSECUTIVE, Circuit, Failure, health
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,11 +35,12 @@ def test_a_place_that_fails_is_left_after_some_failures(plane: Any) -> None:
 
 def test_the_last_place_is_never_left(plane: Any) -> None:
     model = plane.scenario("status:500", "status:503")
-    for _ in range(CONSECUTIVE + 1):
+    for _ in range(CONSECUTIVE):
         assert plane.ask(model).status_code == 503
     asked_there(plane)
-    answer = plane.ask(model)
-    assert (answer.status_code, answer.headers["x-jackfield-attempts"]) == (503, "2")
+    for _ in range(10):
+        assert plane.ask(model).headers["x-jackfield-attempts"] == "1", "an outage costs one attempt a request"
+    assert set(asked_there(plane)) == {"status:500", "status:503"}, "and whoever comes back is noticed"
     alone = plane.scenario("status:500", public="alone")
     assert plane.ask(alone).status_code == 500, "and nobody else is asked"
 
@@ -125,3 +126,71 @@ def test_what_a_request_needs_is_looked_for_in_the_facts(plane: Any) -> None:
     assert asked_there(plane) == ["ok:plain"]
     alone = plane.scenario("ok:plain", public="alone")
     assert plane.ask(alone, tools=[TOOL]).status_code == 200, "facts may be wrong: what is left is asked"
+
+
+TOO_LONG = "status:400:context_length_exceeded"
+FORBIDDEN = "status:400:content_filter"
+
+
+def test_what_is_too_long_goes_to_a_larger_context(plane: Any) -> None:
+    with revisions.recording("tester"):
+        for name, context in ((TOO_LONG, 1000), ("ok:small", 1000), ("ok:large", 2000)):
+            CatalogModel.objects.create(provider=plane.account.provider, model=name, context=context)
+    model = plane.scenario(TOO_LONG, "ok:small", "ok:large")
+    answer = plane.ask(model)
+    assert answer.status_code == 200
+    assert asked_there(plane) == [TOO_LONG, "ok:large"], "by the facts"
+    marked = plane.world.model(
+        "marked",
+        (plane.account, TOO_LONG, {"priority": 0}),
+        (plane.account, "ok:unknown", {"priority": 1}),
+        (plane.account, "ok:marked", {"priority": 2, "larger_context": True}),
+    )
+    plane.settle()
+    assert plane.ask(marked.name).status_code == 200
+    assert asked_there(plane) == [TOO_LONG, "ok:marked"], "or by the operator's mark"
+    alone = plane.scenario(TOO_LONG, "ok:small", public="alone")
+    answer = plane.ask(alone)
+    assert (answer.status_code, "context_length" in answer.text) == (400, True)
+
+
+def test_what_a_policy_forbids_goes_on_only_where_the_operator_allowed_it(plane: Any) -> None:
+    strict = plane.scenario(FORBIDDEN, "ok", public="strict")
+    assert plane.ask(strict).status_code == 400
+    assert asked_there(plane) == [FORBIDDEN]
+    plane.world.model("open", (plane.account, FORBIDDEN), (plane.account, "ok", {"priority": 1}), content_fallback=True)
+    plane.settle()
+    assert plane.ask("open").status_code == 200
+    assert asked_there(plane) == [FORBIDDEN, "ok"]
+
+
+@pytest.mark.parametrize("status", [408, 409, 500, 529])
+def test_what_passes_elsewhere_is_asked_elsewhere(plane: Any, status: int) -> None:
+    assert plane.ask(plane.scenario(f"status:{status}", "ok")).status_code == 200
+    assert asked_there(plane) == [f"status:{status}", "ok"]
+
+
+def test_a_sticky_models_conversations_stay_where_they_are_well(plane: Any) -> None:
+    routes = [(plane.account, f"ok:{number}", {"priority": 0}) for number in range(6)]
+    plane.world.model("sticky", *routes, sticky=True)
+    plane.settle()
+    seen = set()
+    for conversation in range(12):
+        begin = [{"role": "system", "content": "Be short."}, {"role": "user", "content": f"number {conversation}"}]
+        messages = list(begin)
+        for _ in range(3):
+            plane.ask("sticky", messages=messages)
+            messages += [{"role": "assistant", "content": "hello"}, {"role": "user", "content": "go on"}]
+        (place,) = set(asked_there(plane))
+        seen.add(place)
+    assert len(seen) > 1, "not all at one place"
+    one = {"user": "u-1"}
+    for number in range(4):
+        plane.ask("sticky", messages=[{"role": "user", "content": f"{number}"}], **one)
+    (place,) = set(asked_there(plane))
+    for _ in range(CONSECUTIVE):
+        health.watch((plane.account.id, place)).failed(Failure.SERVER)
+    for number in range(4):
+        plane.ask("sticky", messages=[{"role": "user", "content": f"{number}"}], **one)
+    (other,) = set(asked_there(plane))
+    assert other != place, "it moves, once, and whole"

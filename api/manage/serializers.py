@@ -17,6 +17,7 @@ from providers.models import Account
 from providers.names import valid_model_name
 from routing.forms import free_for_model
 from routing.models import Alias, GatewayProcess, Preference, PublicModel, Revision, Route
+from routing.ordering import HOLDING
 from routing.resolve import AUTO
 
 
@@ -40,7 +41,18 @@ class RouteSerializer(StrictSerializer):
 
     class Meta:
         model = Route
-        fields = ("account", "model", "key_set", "family", "infra", "priority", "weight", "enabled", "quirks")
+        fields = (
+            "account",
+            "model",
+            "key_set",
+            "family",
+            "infra",
+            "priority",
+            "weight",
+            "enabled",
+            "larger_context",
+            "quirks",
+        )
 
     def validate_family(self, value: str) -> str:
         if value and value not in FAMILIES:
@@ -69,7 +81,7 @@ class ModelSerializer(StrictSerializer):
 
     class Meta:
         model = PublicModel
-        fields = ("name", "service", "description", "enabled", "routes", "aliases", "created_at")
+        fields = ("name", "service", "description", "enabled", *HOLDING, "routes", "aliases", "created_at")
         read_only_fields = ("created_at",)
 
     def to_representation(self, instance: PublicModel) -> dict[str, Any]:
@@ -134,6 +146,7 @@ def _set_routes(row: PublicModel, wanted: list[dict[str, Any]] | None) -> None:
             "priority": 0,
             "weight": 1,
             "enabled": True,
+            "larger_context": False,
             "quirks": {},
             **fields,
         }
