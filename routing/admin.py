@@ -30,7 +30,7 @@ from routing.store import at_hand
 class RouteInline(PanelInline):
     model = Route
     form = RouteForm
-    fields = ("account", "upstream_model", "priority", "weight", "enabled", "larger_context", "key_set", "quirks")
+    fields = ("account", "upstream_model", "priority", "weight", "enabled", "key_set", "quirks")
     autocomplete_fields = ("account", "key_set")
     ordering = ("priority", "pk")
 
