@@ -128,7 +128,19 @@ class TestLogin:
             call_command("login", "qwen-portal", stdout=io.StringIO())
         assert "canary" not in str(caught.value) and not ProviderKey.objects.exists()
 
-    @pytest.mark.parametrize("body", [{}, {**CODE, "verification_uri": "javascript:alert(1)"}, {"user_code": "x"}, []])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {**CODE, "verification_uri": "javascript:alert(1)"},
+            {**CODE, "verification_uri": "https://i.example@elsewhere.example/device"},
+            {**CODE, "verification_uri": "https:///device"},
+            {**CODE, "verification_uri": "https://i.example/" + "x" * 2000},
+            {**CODE, "user_code": "W" * 100},
+            {"user_code": "x"},
+            [],
+        ],
+    )
     def test_an_issuer_without_a_code(self, local: Issuer, body: Any) -> None:
         local.answer("/code", body)
         with pytest.raises(CommandError, match="gave no code"):

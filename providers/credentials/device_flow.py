@@ -25,6 +25,8 @@ _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _INTERVAL: Final = 5.0
 _LONGEST_INTERVAL: Final = 60.0
 SLOWER: Final = 5.0
+#: Characters of a code that a person can enter.
+_LONGEST_CODE: Final = 64
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -116,7 +118,11 @@ class Login(msgspec.Struct, frozen=True):
         answer = answer_of(body)
         code, device = part(answer, "user_code"), part(answer, "device_code")
         url = part(answer, "verification_uri_complete", "verification_uri", "verification_url")
-        if status != 200 or not (fits(code) and fits(device) and fits(url) and _is_page(url)):
+        if (
+            status != 200
+            or not (fits(code) and fits(device) and fits(url) and _is_page(url))
+            or len(code) > _LONGEST_CODE
+        ):
             raise no_code(status)
         until = now + life(answer.get("expires_in"))
         return Pending(code, url, Secret(device), interval_of(answer), until, Secret(verifier))
@@ -159,8 +165,12 @@ class Login(msgspec.Struct, frozen=True):
 
 
 def _is_page(url: str) -> bool:
+    """May a person be sent there?"""
     try:
-        return urlsplit(url).scheme in ("https", "http")
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("https", "http") and "@" not in parts.netloc and 0 < len(parts.netloc) < len(url) <= 1024
+        )
     except ValueError:  # brackets around what is no address
         return False
 
