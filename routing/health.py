@@ -281,9 +281,14 @@ class Health:
         self._places.clear()
 
     def _forget(self) -> None:
-        """Of the places where no request is, leave out the tenth that was not heard of for longest."""
-        idle = sorted((record.heard, place) for place, record in self._places.items() if not record.in_flight)
-        for _, place in idle[: MAX_PLACES // 10]:
+        """Of the places where no request is, leave out a tenth: first those that never served and do not rest, as do
+        models that callers make up; of the others those that were not heard of for longest."""
+        idle = sorted(
+            (bool(record.until) or record.total is not None, record.heard, place)
+            for place, record in self._places.items()
+            if not record.in_flight
+        )
+        for _, _, place in idle[: MAX_PLACES // 10]:
             del self._places[place]
 
 

@@ -193,3 +193,15 @@ def test_second_attempts_are_bounded_by_a_share_of_all() -> None:
         held.enter_context(retries.attempt("p", later=True))
         assert not retries.may_ask("p")
     assert retries.may_ask("p")
+
+
+def test_models_that_callers_make_up_drive_no_place_out(health: Health, clock: Clock) -> None:
+    """Neither one that rests nor one that serves is forgotten for them."""
+    fail(health, CONSECUTIVE)
+    serving = (2, "serves")
+    health.watch(serving).served()
+    for number in range(2 * MAX_PLACES):
+        clock.now += 0.001
+        health.watch((1, f"made-up-{number}")).failed(Failure.REFUSED)
+    assert health.circuit(HERE) is Circuit.OPEN
+    assert health.figures(serving).total is not None and len(health) <= MAX_PLACES
