@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -123,6 +124,10 @@ class Memory:
             return None
         self._turns.move_to_end((project, response_id))
         return turn
+
+    def knows(self, projects: Iterable[int], response_id: str) -> bool:
+        """Whether a turn of one of these projects is here, believed or not."""
+        return any((project, response_id) in self._turns for project in projects)
 
     def drop(self, project: int, response_id: str) -> None:
         """Forget a turn."""

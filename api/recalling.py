@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -27,6 +26,7 @@ from keys.sealing import Unsealable, seal_blob
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+W = TypeVar("W")
 _line = msgspec.json.Decoder(Line).decode
 
 
@@ -38,6 +38,13 @@ async def recall(project: int, response_id: str) -> Turn | None:
     if found is not None:
         return found
     return await asyncio.to_thread(_apart, _find, project, response_id)
+
+
+async def is_anothers(response_id: str, others: Collection[int]) -> bool:
+    """Whether a response was given to one of these projects, or was until it was deleted. Raises ApiError."""
+    if not 0 < len(response_id) <= keeping.LONGEST_ID or "\x00" in response_id:
+        return False
+    return keeping.memory.knows(others, response_id) or await asyncio.to_thread(_apart, _is_of, others, response_id)
 
 
 async def forget(project: int, response_id: str) -> bool:
@@ -58,10 +65,10 @@ def _oldest() -> datetime:
     return datetime.now(UTC) - timedelta(days=settings.RESPONSES_DAYS)
 
 
-def _apart(work: Callable[[int, str], T], project: int, response_id: str) -> T:
+def _apart(work: Callable[[W, str], T], whose: W, response_id: str) -> T:
     """Work with the database in a thread that keeps no connection. Raises ApiError."""
     try:
-        return work(project, response_id)
+        return work(whose, response_id)
     except DatabaseError as problem:
         logger.error("kept responses cannot be reached: %s", type(problem).__name__)
         raise ApiError(Fault.RESPONSES_AWAY) from None
@@ -72,7 +79,7 @@ def _apart(work: Callable[[int, str], T], project: int, response_id: str) -> T:
 def _find(project: int, response_id: str) -> Turn | None:
     row = _row(project, response_id)
     if row is None or row.waiting:
-        later = _undrained(keeping.folder(settings.HOME.journal), project, response_id)
+        later = _undrained((project,), response_id)
         row = later or row or _row(project, response_id)
     if row is None or not row.sealed:
         return None
@@ -81,6 +88,11 @@ def _find(project: int, response_id: str) -> Turn | None:
     except Unsealable as problem:
         logger.error("a kept response cannot be opened: %s", problem)
         return None
+
+
+def _is_of(projects: Collection[int], response_id: str) -> bool:
+    known = StoredResponse.objects.filter(project__in=projects, response_id=response_id)
+    return known.exists() or _undrained(projects, response_id) is not None or known.exists()
 
 
 def _row(project: int, response_id: str) -> Line | None:
@@ -93,8 +105,9 @@ def _row(project: int, response_id: str) -> Line | None:
     return Line(response_id, project, at.timestamp(), sealed, waiting=found.waiting and bool(sealed))
 
 
-def _undrained(folder: Path, project: int, response_id: str) -> Line | None:
-    """A line that is not drained yet; of several, one that tells the end."""
+def _undrained(projects: Collection[int], response_id: str) -> Line | None:
+    """A line of one of these projects that is not drained yet; of several, one that tells the end."""
+    folder = keeping.folder(settings.HOME.journal)
     start = b'{"id":' + msgspec.json.encode(response_id) + b","
     found: Line | None = None
     for path in sorted(folder.glob("*.jsonl")):
@@ -109,7 +122,7 @@ def _undrained(folder: Path, project: int, response_id: str) -> Line | None:
             if end < 0:
                 break
             line = _line(data[begin:end])
-            if line.project == project:
+            if line.project in projects:
                 if not line.waiting:
                     return line
                 found = line

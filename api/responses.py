@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
+from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
-from api import background, counting, forward, recalling
+from api import background, counting, forward, health, recalling
 from api.answer import JSON, Answer
 from api.auth import Caller
 from api.body import read_json, unreadable
@@ -41,6 +44,8 @@ class Responses(Conversation):
         fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
         earlier = _earlier(fields)
         turn = await recalling.recall(_project(request), earlier) if earlier else None
+        if turn is None and earlier:
+            await self._refuse_anothers(_project(request), earlier)
         if turn is None or turn.alone:
             return fields, "", earlier
         turn = await background.present(self.trip, turn)
@@ -51,6 +56,17 @@ class Responses(Conversation):
             return with_earlier(fields, turn), earlier, ""
         except BadBody as problem:
             raise unreadable(problem) from None
+
+    async def _refuse_anothers(self, project: int, earlier: str) -> None:
+        """An upstream that knows the key goes on from any response of its own, whichever project was given it.
+
+        Raises ApiError.
+        """
+        assert self.trip.snapshot is not None
+        others = self.trip.snapshot.projects.keys() - {project}
+        if others and await recalling.is_anothers(earlier, others):
+            text = f"Previous response with id '{earlier}' not found."
+            raise ApiError(Fault.RESPONSE_NOT_FOUND, text, param="previous_response_id")
 
 
 class InputTokens(Responses):
@@ -73,7 +89,9 @@ class Stored(DataView):
     async def get(self, request: Request, name: str) -> HttpResponse:
         if _query(request).get("stream", ["false"])[-1] not in ("", "false", "0"):
             raise ApiError(Fault.UNSUPPORTED, "A kept response is not streamed.", param="stream")
-        return self._say_turn(await background.present(self.trip, self._seen(await _found(request, name))))
+        turn = self._seen(await _found(request, name))
+        with _in_hand(turn):
+            return self._say_turn(await background.present(self.trip, turn))
 
     async def delete(self, request: Request, name: str) -> HttpResponse:
         if not await recalling.forget(_project(request), name):
@@ -103,7 +121,9 @@ class Cancelled(Stored):
     http_method_names = ["post"]
 
     async def post(self, request: Request, name: str) -> HttpResponse:
-        return self._say_turn(await background.cancelled(self.trip, self._seen(await _found(request, name))))
+        turn = self._seen(await _found(request, name))
+        with _in_hand(turn):
+            return self._say_turn(await background.cancelled(self.trip, turn))
 
 
 class InputItems(Stored):
@@ -164,6 +184,22 @@ async def _found(request: Request, name: str) -> Turn:
     if turn is None:
         raise _missing(name)
     return turn
+
+
+@contextmanager
+def _in_hand(turn: Turn) -> Iterator[None]:
+    """Counted among the requests in hand where an upstream is asked, though it leaves no row. Raises ApiError."""
+    if turn.place is None:
+        yield
+        return
+    if health.active >= settings.MAX_IN_FLIGHT:
+        health.shed += 1
+        raise ApiError(Fault.OVERLOADED, headers={"retry-after": "1"})
+    health.active += 1
+    try:
+        yield
+    finally:
+        health.active -= 1
 
 
 def _missing(name: str) -> ApiError:

@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api import lanes
+from api import keeping, lanes
+from api.drain import drain
+from api.models import StoredResponse
 from providers import transport
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,3 +77,30 @@ def test_a_body_is_searched_once_however_many_models_are_listed(
     said = [{"role": "user", "content": "a"}]
     _post(plane, "/v1/chat/completions", {"model": "auto", "models": names, "messages": said})
     assert sent and len(searched) == 1
+
+
+@pytest.mark.parametrize("state", ["in memory", "not drained", "drained", "deleted"])
+def test_no_upstream_is_asked_to_go_on_from_anothers_response(plane: Any, sent: Any, state: str) -> None:
+    """The upstream knows the key that both projects use, and would."""
+    model = _model(plane, "openai-responses", "https://api.openai.com/v1")
+    stranger = plane.world.token(plane.world.project("stranger"))
+    plane.settle()
+    drain()
+    StoredResponse.objects.all().delete()
+    first = _post(plane, "/v1/responses", {"model": model, "input": "secret"}).json()["id"]
+    if state == "deleted":
+        auth = {"authorization": f"Bearer {plane.token}"}
+        assert httpx.delete(f"{plane.gateway.url}/v1/responses/{first}", headers=auth, trust_env=False).is_success
+    if state != "in memory":
+        keeping.memory.__init__()  # type: ignore[misc]  # as it begins
+    if state == "drained":
+        drain()
+    body = {"model": model, "input": "repeat it", "previous_response_id": first}
+    for path in ("/v1/responses", "/v1/responses/input_tokens"):
+        refused = _post(plane, path, body, stranger)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (404, "previous_response_id"), refused.text
+    assert len(sent) == 1
+    unknown = _post(plane, "/v1/responses", {**body, "previous_response_id": "resp_theirs"}, stranger)
+    assert unknown.status_code == 200 and len(sent) == 2
+    drain()
+    StoredResponse.objects.all().delete()

@@ -319,3 +319,20 @@ def provider_of(slug: str) -> Any:
     from providers.models import Provider
 
     return Provider.objects.get(slug=slug)
+
+
+def test_who_asks_after_it_is_counted_among_the_requests_in_hand(
+    plane: Any, openai_client: openai.OpenAI, jobs: Jobs, settings: Any
+) -> None:
+    asked = openai_client.responses.create(model="own", input="think", background=True)
+    settings.MAX_IN_FLIGHT = 0
+    for call in (openai_client.responses.retrieve, openai_client.responses.cancel):
+        with pytest.raises(openai.InternalServerError) as refused:
+            call(asked.id)
+        assert (refused.value.status_code, refused.value.code) == (503, "gateway_overloaded")
+    assert len(jobs.sent) == 1
+    settings.MAX_IN_FLIGHT = 1
+    jobs.status = "completed"
+    assert openai_client.responses.retrieve(asked.id).output_text == "at last"
+    settings.MAX_IN_FLIGHT = 0
+    assert openai_client.responses.retrieve(asked.id).output_text == "at last", "nobody is asked"
