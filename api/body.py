@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
+from rest_framework.request import Request
 
 from api.errors import BY_CODE, ApiError, Fault
 from providers.dialects.jsonio import BadBody, Fields, read_object
@@ -28,15 +29,16 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?\Z", re.IGNORECASE)
 
 
-async def read_json(request: ASGIRequest) -> Fields:
+async def read_json(request: Request) -> Fields:
     """The body's top-level members. Raises ApiError with one of the body codes, ConnectionResetError."""
-    meta = request.META
+    http: Any = request._request
+    meta = http.META
     if meta.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):
         raise ApiError(Fault.CONTENT_ENCODING_REFUSED)
     kind = meta.get("CONTENT_TYPE", "")
     if kind != "application/json" and not _JSON.match(kind):
         raise ApiError(Fault.CONTENT_TYPE_REFUSED)
-    body = await read(request, settings.MAX_BODY)
+    body = await read(http, settings.MAX_BODY)
     try:
         fields = read_object(body)
     except BadBody as problem:

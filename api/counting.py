@@ -96,7 +96,7 @@ def _host(candidate: Candidate) -> str:
 async def count(trip: Trip, asked: Counting) -> HttpResponseBase:
     """Answer one question for a count. Raises ApiError; closes the trip unless it raises."""
     try:
-        return await forward.chat(trip, asked)
+        return await forward.answer(trip, asked)
     except _Unasked:
         pass
     except ApiError as error:

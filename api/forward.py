@@ -41,7 +41,7 @@ from routing.retries import retries
 MOST_CANDIDATES: Final = 3
 
 
-async def chat(trip: Trip, asked: Asked) -> HttpResponseBase:
+async def answer(trip: Trip, asked: Asked) -> HttpResponseBase:
     """Answer one request, in its client's dialect. Raises ApiError; closes the trip unless it raises."""
     return await _Forward(trip, asked).run()
 

@@ -37,11 +37,11 @@ class Responses(Conversation):
     async def post(self, request: Request) -> HttpResponseBase:
         fields, earlier, unknown = await self._whole(request)
         keeper = None if fields.flag("store") is False else _project(request)
-        return await forward.chat(self.trip, Turning(fields, self.trip, keeper, earlier, unknown))
+        return await forward.answer(self.trip, Turning(fields, self.trip, keeper, earlier, unknown))
 
     async def _whole(self, request: Request) -> tuple[Fields, str, str]:
         """(the request with its earlier turns in it, the id of the last one, that of one that is not ours)."""
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        fields = await read_json(request)
         earlier = _earlier(fields)
         turn = await recalling.recall(_project(request), earlier) if earlier else None
         if turn is None and earlier:

@@ -144,8 +144,8 @@ class Conversation(DataView):
     metered = True
 
     async def post(self, request: Request) -> HttpResponseBase:
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        return await forward.chat(self.trip, Asked(self.dialect, fields))
+        fields = await read_json(request)
+        return await forward.answer(self.trip, Asked(self.dialect, fields))
 
 
 class ChatCompletions(Conversation):
@@ -168,8 +168,8 @@ class Messages(Conversation):
     dialect = "anthropic_messages"
 
     async def post(self, request: Request) -> HttpResponseBase:
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        return await forward.chat(self.trip, Asked(self.dialect, fields, headers=_betas(request)))
+        fields = await read_json(request)
+        return await forward.answer(self.trip, Asked(self.dialect, fields, headers=_betas(request)))
 
 
 class CountTokens(Conversation):
@@ -179,7 +179,7 @@ class CountTokens(Conversation):
     dialect = "anthropic_messages"
 
     async def post(self, request: Request) -> HttpResponseBase:
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        fields = await read_json(request)
         return await counting.count(self.trip, Counting(self.dialect, fields, headers=_betas(request)))
 
 
@@ -190,9 +190,9 @@ class GenerateContent(Conversation):
     dialect = "google_generate"
 
     async def post(self, request: Request, name: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        fields = await read_json(request)
         stream = verb == "streamGenerateContent"
-        return await forward.chat(self.trip, Asked(self.dialect, fields, model=name, stream=stream))
+        return await forward.answer(self.trip, Asked(self.dialect, fields, model=name, stream=stream))
 
 
 class CountGooglesTokens(Conversation):
@@ -202,7 +202,7 @@ class CountGooglesTokens(Conversation):
     dialect = "google_generate"
 
     async def post(self, request: Request, name: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
+        fields = await read_json(request)
         return await counting.count(self.trip, Counting(self.dialect, fields, model=name))
 
 
@@ -212,8 +212,8 @@ class Embeddings(Conversation):
     endpoint = "embeddings"
 
     async def post(self, request: Request) -> HttpResponseBase:
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        return await forward.chat(self.trip, Embedding(self.dialect, fields))
+        fields = await read_json(request)
+        return await forward.answer(self.trip, Embedding(self.dialect, fields))
 
 
 class EmbedContent(Conversation):
@@ -223,8 +223,8 @@ class EmbedContent(Conversation):
     dialect = "google_generate"
 
     async def post(self, request: Request, name: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
-        fields = await read_json(request._request)  # type: ignore[arg-type]  # always ASGI
-        return await forward.chat(self.trip, Embedding(self.dialect, fields, verb, model=name))
+        fields = await read_json(request)
+        return await forward.answer(self.trip, Embedding(self.dialect, fields, verb, model=name))
 
 
 class NotFound(DataView):

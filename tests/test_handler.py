@@ -88,7 +88,7 @@ def test_a_bug_is_answered_in_the_envelope(plane: Any, monkeypatch: Any) -> None
     async def broken(*_: Any) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(forward, "chat", broken)
+    monkeypatch.setattr(forward, "answer", broken)
     answer = plane.ask(plane.scenario("ok"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "secret" not in answer.text

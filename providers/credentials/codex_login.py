@@ -23,10 +23,9 @@ from providers.credentials.device_flow import (
     document_of,
     interval_of,
     no_code,
-    posted,
     refusal,
 )
-from providers.credentials.request import CannotMint, Exchange, fits, life, part
+from providers.credentials.request import CannotMint, Exchange, fits, life, part, posted
 from providers.secrets import Secret
 
 _JSON: Final = {"content-type": "application/json", "accept": "application/json"}

@@ -11,15 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Final, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
-from providers.credentials.request import CannotMint, Exchange, fits, life, part
+from providers.credentials.request import CannotMint, Exchange, fits, life, part, posted
 from providers.dialects.values import object_in
 from providers.secrets import Secret
 
-_FORM: Final = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 #: Seconds between two questions where the issuer says nothing, and at most; what "slow_down" adds (RFC 8628 3.5).
 _INTERVAL: Final = 5.0
@@ -173,11 +172,6 @@ def _is_page(url: str) -> bool:
         )
     except ValueError:  # brackets around what is no address
         return False
-
-
-def posted(url: str, form: Mapping[str, str]) -> Exchange:
-    """A form that is posted."""
-    return Exchange("POST", url, dict(_FORM), urlencode(form).encode())
 
 
 def document_of(

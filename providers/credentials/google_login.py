@@ -12,10 +12,9 @@ answers 403 to that header. Nothing but Google's own endpoint is asked, whatever
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlencode
 
 from providers.credentials import bearer
-from providers.credentials.request import CannotMint, Exchange, Grant, Signed, Unsigned, document, granted, part
+from providers.credentials.request import CannotMint, Exchange, Grant, Signed, Unsigned, document, granted, part, posted
 from providers.secrets import Secret
 
 #: google-auth-library's and google-auth's: the one of Google's discovery document.
@@ -35,8 +34,7 @@ def ask(plain: str) -> Exchange:
     if lacks:
         raise CannotMint(f"the stored credential lacks {', '.join(lacks)}")
     form = {"grant_type": "refresh_token", **{name: part(parts, name) for name in _NEEDED}}
-    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-    return Exchange("POST", _ENDPOINT, headers, urlencode(form).encode())
+    return posted(_ENDPOINT, form)
 
 
 def read(body: bytes, now: float) -> Grant:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from providers.credentials import bearer
 from providers.credentials.request import (
@@ -23,6 +23,7 @@ from providers.credentials.request import (
     fits,
     granted,
     part,
+    posted,
 )
 from providers.secrets import Secret
 
@@ -46,12 +47,7 @@ def ask(plain: str) -> Exchange:
     ]
     if lacks:
         raise CannotMint(f"the stored credential lacks {', '.join(lacks)}")
-    return Exchange(
-        "POST",
-        _whole(url),
-        {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"},
-        urlencode({"grant_type": "client_credentials", "client_id": client, "client_secret": secret}).encode(),
-    )
+    return posted(_whole(url), {"grant_type": "client_credentials", "client_id": client, "client_secret": secret})
 
 
 def read(body: bytes, now: float) -> Grant:

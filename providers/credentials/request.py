@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -67,6 +68,12 @@ class Grant(msgspec.Struct, frozen=True):
     api: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     renewed: Secret | None = None
+
+
+def posted(url: str, form: Mapping[str, str]) -> Exchange:
+    """A form that is posted, as endpoints of OAuth 2.0 take it."""
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    return Exchange("POST", url, headers, urlencode(form).encode())
 
 
 def granted(body: bytes, now: float) -> Grant:
