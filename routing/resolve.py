@@ -6,7 +6,7 @@ moment and to the request: `auto` and lists of models, who of the candidates is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -142,8 +142,10 @@ def _sifted(now: Now, ask: Ask, found: Target, needs: Needs) -> _Sifted:
     return _Sifted(_in_order(now, ask, found, able), (*found.dropped, *out), tuple(resting))
 
 
-def _in_order(now: Now, ask: Ask, found: Target, candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    return ordered(candidates, found.strategy, ask.draw, now, ask.affinity() if found.sticky else b"")
+def _in_order(now: Now, ask: Ask, found: Target, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    # One place needs no order, and the beginning of a long conversation takes a while to read.
+    affinity = ask.affinity() if found.sticky and len(candidates) > 1 else b""
+    return ordered(candidates, found.strategy, ask.draw, now, affinity)
 
 
 def _preferred(snapshot: Snapshot, project_id: int, asked: str) -> tuple[str, ...]:
