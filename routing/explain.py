@@ -13,11 +13,12 @@ import msgspec
 
 from keys.minted import minted
 from keys.vault import why_closed
-from providers.families import OPENAI_CHAT, OPENAI_EMBEDDINGS
 from providers.hosts import BadUrl, base_url
 from routing.allow import identity_of
 from routing.candidates import Candidate, Dropped, Unresolved
+from routing.fitting import NOTHING, Needs
 from routing.moment import Moment
+from routing.questions import Endpoint, endpoint_of
 from routing.resolve import Ask, Plan, resolve
 from routing.serving import Keys, key_set_in_use, keys_of, reasons, to_enter_again
 from routing.snapshot import EMBEDDING, Snapshot
@@ -29,11 +30,13 @@ class UnknownProject(ValueError):
     """There is no project of that name."""
 
 
-def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPENAI_CHAT) -> dict[str, Any]:
-    """What a request for `name` in this dialect would meet, as plain data for JSON. Without a project nothing is
-    forbidden. Of a model that embeds, a request for embeddings in OpenAI's dialect.
+def explain(
+    snapshot: Snapshot, name: str, project: str = "", endpoint: str = "", needs: Needs = NOTHING
+) -> dict[str, Any]:
+    """What a request for `name` at this endpoint would meet, as plain data for JSON. Without a project nothing is
+    forbidden. Without an endpoint: chat, or embeddings, as the model is.
 
-    Raises UnknownProject. A name that leads nowhere is no error here: it is told under "error".
+    Raises UnknownProject, BadQuestion. A name that leads nowhere is no error here: it is told under "error".
     """
     project_id = _project_id(snapshot, project)
     found: dict[str, Any] = {
@@ -47,13 +50,10 @@ def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPE
         "dropped": [],
     }
 
-    public = snapshot.models.get(str(found["identity"]))
-    if public is not None and public.service == EMBEDDING:
-        dialect = OPENAI_EMBEDDINGS
-
+    dialect, service = _asked_at(snapshot, str(found["identity"]), endpoint)
     now = Moment(snapshot, dialect, lambda candidate: _keys(snapshot, candidate, project_id))
     try:
-        plan = resolve(snapshot, now, Ask(project_id, name, dialect))
+        plan = resolve(snapshot, now, Ask(project_id, name, dialect, service, needs=lambda: needs))
     except Unresolved as error:
         found["error"] = {"code": error.code, "message": error.message, "suggestions": list(error.suggestions)}
         found["dropped"] = [_dropped(dropped) for dropped in error.dropped]
@@ -62,6 +62,13 @@ def explain(snapshot: Snapshot, name: str, project: str = "", dialect: str = OPE
     found["candidates"] = list(_candidates(snapshot, plan, project_id, dialect))
     found["dropped"] = [_dropped(dropped) for dropped in plan.dropped]
     return found
+
+
+def _asked_at(snapshot: Snapshot, identity: str, endpoint: str) -> Endpoint:
+    if endpoint:
+        return endpoint_of(endpoint)
+    public = snapshot.models.get(identity)
+    return endpoint_of("embeddings" if public is not None and public.service == EMBEDDING else "chat/completions")
 
 
 def _project_id(snapshot: Snapshot, name: str) -> int:

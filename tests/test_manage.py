@@ -15,7 +15,7 @@ from api.manage.urls import urlpatterns
 from api.models import UsageRecord
 from keys.models import Project
 from keys.tokens import issue, revoke
-from providers.models import Account
+from providers.models import Account, CatalogModel
 from routing.build import build
 from routing.models import PublicModel, Revision, Route
 from routing.store import store
@@ -246,6 +246,20 @@ def test_explain_says_where_a_name_goes_and_why_not(account: Account, world: Any
     unknown = call("auditor", "GET", "explain/?model=gpt-bets&project=demo").json()
     assert unknown["error"]["code"] == "model_not_found" and "gpt-best" in unknown["error"]["suggestions"]
     assert call("auditor", "GET", "explain/?model=x&project=nope").status_code == 404
+
+
+def test_explain_is_asked_for_an_endpoint_and_for_what_is_needed(account: Account, world: Any) -> None:
+    CatalogModel.objects.create(provider=account.provider, model="plain", tools=False, context=4000)
+    world.model("pair", (account, "plain"), (account, "able"))
+    for needs, first in (("", "plain"), ("tools", "able"), ("4000", "plain"), ("images,4001", "able")):
+        answer = call("auditor", "GET", f"explain/?model=pair&endpoint=messages&needs={needs}").json()
+        assert answer["candidates"][0]["upstream_model"] == first, answer
+        assert bool(answer["dropped"]) == (first == "able")
+    answer = call("auditor", "GET", "explain/?model=pair&endpoint=embeddings").json()
+    assert answer["error"]["code"] == "unsupported_parameter"
+    for query in ("endpoint=nowhere", "needs=wings"):
+        refused = call("auditor", "GET", f"explain/?model=pair&{query}")
+        assert (refused.status_code == 400 and "there" in refused.text) or "what can" in refused.text
 
 
 def test_explain_in_a_gateway_asks_the_snapshot_that_serves(account: Account, monkeypatch: Any) -> None:

@@ -24,6 +24,7 @@ from routing.build import BadSnapshot
 from routing.explain import UnknownProject, explain
 from routing.models import GatewayProcess, PublicModel, Revision
 from routing.presence import processes
+from routing.questions import BadQuestion, needs_of
 from routing.store import at_hand
 
 PAGE: Final = 100
@@ -125,13 +126,16 @@ class Explain(ForRoles):
     table = PublicModel
 
     def get(self, request: Request) -> Response:
-        asked, project = request.query_params.get("model", ""), request.query_params.get("project", "")
+        given = request.query_params
+        asked, project, endpoint = (given.get(name, "") for name in ("model", "project", "endpoint"))
         try:
             # Inside a gateway the snapshot that serves is asked; elsewhere one is built, requests in between.
             snapshot = at_hand(breathing())
-            return Response(explain(snapshot, asked, project))
+            return Response(explain(snapshot, asked, project, endpoint, needs_of(given.get("needs", ""))))
         except UnknownProject as error:
             raise NotFound(str(error)) from None
+        except BadQuestion as error:
+            raise ValidationError(str(error)) from None
         except BadSnapshot as error:
             raise Unservable(str(error)) from None
 

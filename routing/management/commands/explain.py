@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from routing.build import BadSnapshot, build
 from routing.explain import UnknownProject, explain, lines
 from routing.presence import without_token
+from routing.questions import ENDPOINTS, BadQuestion, needs_of
 
 
 class Command(BaseCommand):
@@ -19,12 +20,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("model", help="As an application would ask for it.")
         parser.add_argument("--project", default="", help="Through this project's allowlist and keys.")
+        parser.add_argument("--endpoint", default="", help=f"One of {', '.join(ENDPOINTS)}.")
+        parser.add_argument("--needs", default="", help="What it needs: stream,tools,images,schema,8000 (tokens).")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            found = explain(build(), options["model"], options["project"])
-        except (UnknownProject, BadSnapshot) as error:
+            found = explain(
+                build(), options["model"], options["project"], options["endpoint"], needs_of(options["needs"])
+            )
+        except (UnknownProject, BadQuestion, BadSnapshot) as error:
             raise CommandError(str(error)) from error
         accounts = [place["account"] for place in found["candidates"]]
         # Access tokens are the gateways' own: this process has none, and reads what they say of theirs.
