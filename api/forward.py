@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 from django.conf import settings
@@ -21,7 +21,7 @@ from django.http import HttpResponseBase
 
 from api.attempt import Exchange, Unsendable
 from api.errors import ApiError, Fault
-from api.failing import error_of
+from api.failing import error_of, failure_of
 from api.fetching import Unfetched
 from api.lanes import Asked
 from api.leasing import keys_for, keys_now, no_key, opened
@@ -34,6 +34,7 @@ from keys.sealing import Unsealable
 from providers.families import FAMILIES
 from providers.verdicts import Because, Verdict
 from routing.candidates import Candidate
+from routing.health import Failure
 from routing.moment import Moment
 from routing.resolve import AUTO, Ask, Plan
 from routing.retries import retries
@@ -49,7 +50,7 @@ async def answer(trip: Trip, asked: Asked) -> HttpResponseBase:
 class _Forward:
     """One request's attempts."""
 
-    __slots__ = ("asked", "due", "error", "longest", "plan", "refused", "trip")
+    __slots__ = ("asked", "due", "error", "longest", "plan", "refused", "stormy", "trip")
 
     def __init__(self, trip: Trip, asked: Asked) -> None:
         self.trip = trip
@@ -60,6 +61,8 @@ class _Forward:
         #: what of the request the last one refused, and the longest context that was too short
         self.refused: Because = ""
         self.longest = 0
+        #: whether an attempt failed for what other requests may meet as well: then the next ones are held back
+        self.stormy = False
 
     async def run(self) -> HttpResponseBase:
         trip = self.trip
@@ -73,11 +76,11 @@ class _Forward:
                 if called >= MOST_CANDIDATES:
                     break
                 provider = candidate.provider.slug
-                if self._too_long_for(candidate) or (called and not retries.may_ask(provider)):
+                if self._too_long_for(candidate) or (self.stormy and not retries.may_ask(provider)):
                     continue
                 before = row.attempts
                 self.due = now + candidate.account.timeouts.total
-                with retries.attempt(provider, later=called > 0):
+                with retries.attempt(provider, later=self.stormy):
                     response = await self._try_candidate(candidate)
                 if response is not None:
                     return response
@@ -118,7 +121,7 @@ class _Forward:
         trip.row.stream = self.asked.stream
         dialect, draw = self.asked.dialect, random.random()  # noqa: S311 - spreads load
         now = Moment(trip.snapshot, dialect, partial(keys_now, trip.snapshot, trip.project.id))
-        affinity = partial(affinity_of, self.asked.fields, trip.project.id, trip.session)
+        affinity = cache(partial(affinity_of, self.asked.fields, trip.project.id, trip.session))
         ask = Ask(
             trip.project.id, asked, dialect, self.asked.service, draw, self.asked.models, self.asked.needs, affinity
         )
@@ -199,6 +202,7 @@ class _Forward:
             self.error = error_of(outcome, candidate, self.asked.dialect)
             self.error.final = outcome.kind == "final"
             self.refused = outcome.because
+            self.stormy = self.stormy or failure_of(outcome.code) not in (None, Failure.REFUSED)
             if outcome.because == "length" and candidate.facts is not None:
                 self.longest = max(self.longest, candidate.facts.context or 0)
         return outcome

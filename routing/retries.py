@@ -1,7 +1,8 @@
 """How many second attempts a provider may be given at once: a storm of failures must not become a storm of requests.
 
-Pure; one event loop uses one instance. A request's first attempt is always made. Later ones are made while at most a
-fifth of all attempts that are under way at that provider, and never fewer than three, are later ones.
+Pure; one event loop uses one instance. A request's first attempt is always made. Those that follow on a failure which
+other requests may meet as well are made while at most a fifth of all attempts that are under way at that provider, and
+never fewer than three, are such. What is refused for the request's own sake, or a key's, is no storm.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SHARE: Final = 0.2
 
 
 class Retries:
-    """By provider: attempts under way, and how many of them are not their request's first."""
+    """By provider: attempts under way, and how many of them follow on such a failure."""
 
     def __init__(self) -> None:
         self._under_way: defaultdict[str, int] = defaultdict(int)

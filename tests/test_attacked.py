@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from api import keeping, lanes
 from api.drain import drain
 from api.models import StoredResponse
 from providers import transport
+from routing import retries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,3 +106,15 @@ def test_no_upstream_is_asked_to_go_on_from_anothers_response(plane: Any, sent: 
     assert unknown.status_code == 200 and len(sent) == 2
     drain()
     StoredResponse.objects.all().delete()
+
+
+def test_what_a_caller_has_refused_takes_no_second_attempt_from_others(plane: Any) -> None:
+    """Nor does a bad key: only what may be a storm is held back."""
+    provider = plane.account.provider.slug
+    with contextlib.ExitStack() as held:
+        for _ in range(retries.LEAST):
+            held.enter_context(retries.retries.attempt(provider, later=True))
+        for scenario, status in (("status:404", 200), ("status:401", 200), ("status:500", 500)):
+            model = plane.scenario(scenario, "ok", public=scenario.replace(":", "-"))
+            assert plane.ask(model).status_code == status, scenario
+    assert plane.ask(model).status_code == 200
