@@ -104,6 +104,13 @@ class Files:
             files[media.url] = found
         return files
 
+    def refuse_more(self, size: int) -> None:
+        """Raise ApiError if the request would hold more than it may: a file that it shows twice is written twice."""
+        if size > settings.FETCH_MAX:
+            mib = settings.FETCH_MAX / (1024 * 1024)
+            text = f"The files that the request gives by URL are more than {mib:g} MiB, each counted as often as shown."
+            raise ApiError(Fault.FILE_NOT_FETCHED, text, param=self._param)
+
     async def fetch(self, wanted: Iterable[Media], due: float) -> None:
         """Ask for them, until `due` in the loop's time at the latest; none of them where they are too many."""
         by_url = {media.url: media for media in wanted}

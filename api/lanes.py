@@ -30,7 +30,7 @@ from providers.dialects.usage import Usage
 from providers.dialects.values import UNREADABLE
 from providers.families import FAMILIES, Family
 from providers.hosts import body_members, call_url
-from providers.inlining import wanted, with_files
+from providers.inlining import brought_in, wanted, with_files
 from providers.quirks import Members, changes_meaning, meant, shape, shapes
 from routing.candidates import Candidate
 from routing.fitting import Needs
@@ -236,7 +236,9 @@ class Asked:
             return request
         if self.files is None:
             self.files = Files(_SHOWN.get(self.dialect, "messages"))
-        return with_files(request, self.files.of(needed))
+        files = self.files.of(needed)
+        self.files.refuse_more(brought_in(request, files))
+        return with_files(request, files)
 
     def _is_understood(self, family: Family) -> bool:
         """Whether all that the client's dialect can say reaches this family, be it in an envelope."""

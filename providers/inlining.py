@@ -6,7 +6,7 @@ provider: a list of kinds, "image" and "document". Only what can be fetched coun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -25,6 +25,11 @@ class File(msgspec.Struct, frozen=True):
     kind: Literal["image", "document"]
     media_type: str
     data: str
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.data) // 4 * 3 - self.data[-2:].count("=")
 
     def is_what(self, media: Media) -> bool:
         """Whether it may stand for this: a document whose type was not said may be an image as well."""
@@ -55,6 +60,20 @@ def with_files(request: Request, files: Mapping[str, File]) -> Request:
             for message in request.messages
         ),
     )
+
+
+def brought_in(request: Request, files: Mapping[str, File]) -> int:
+    """Bytes that the request holds of these files, which it may show more than once."""
+    shown = (part for message in request.messages for part in _media(message.parts))
+    return sum(files[media.url].size for media in shown if media.url in files)
+
+
+def _media(parts: Iterable[Part]) -> Iterator[Media]:
+    for part in parts:
+        if isinstance(part, Media):
+            yield part
+        elif isinstance(part, ToolResult):
+            yield from _media(part.parts)
 
 
 def _with_files(part: Part, files: Mapping[str, File]) -> Part:

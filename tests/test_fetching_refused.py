@@ -178,3 +178,20 @@ def test_a_url_is_no_place_for_megabytes(place: Place) -> None:
     assert "longer than 8192 characters" in _refused(place, f"https://nobody.example/{'é' * 8000}.png")
     assert "public addresses" in _refused(place, f"https://nobody.example/{'x' * 4000}.png")
     assert transport._refusal.cache_info().currsize == known
+
+
+def test_a_file_that_is_shown_again_and_again_counts_each_time(place: Place, settings: Any) -> None:
+    """It is asked for once, and would be written many times."""
+    place.model("bedrock-converse")
+    settings.FETCH_MAX = len(PNG) * 5 // 2
+    url = place.server.put("/a", PNG, "image/png")
+    assert place.chat(url, url).status_code == 200
+    place.server.asked.clear()
+    refused = place.chat(*[url] * 3)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["param"]) == (400, "file_not_fetched", "messages"), error
+    shown = [{"type": "image", "source": {"type": "url", "url": url}}]
+    others = [{"type": "document", "source": {"type": "url", "url": url}, "title": "same"}] * 2
+    said = [{"role": "user", "content": shown + others}]
+    refused = place.http.post("/v1/messages", json={"model": "m", "max_tokens": 9, "messages": said})
+    assert refused.status_code == 400 and not place.server.asked
