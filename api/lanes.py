@@ -73,7 +73,6 @@ class Asked:
 
     __slots__ = (
         "_framed",
-        "_needs",
         "_options",
         "_request",
         "asked_usage",
@@ -114,7 +113,6 @@ class Asked:
         self.files: Files | None = None
         self._request: canon.Request | None = None
         self._framed: bool | None = None
-        self._needs: Needs | None = None
         if self.stream and self.client.stream_options:
             self._read_stream_options()
 
@@ -136,10 +134,8 @@ class Asked:
             self._options = options.replace("include_usage", b"true")
 
     def needs(self) -> Needs:
-        """What it needs of a model. Looked for once, however many models there are to choose from: bodies are large."""
-        if self._needs is None:
-            self._needs = needs_of(self.fields, stream=self.stream)
-        return self._needs
+        """What it needs of a model. The whole body is looked through: `routing.resolve` asks once."""
+        return needs_of(self.fields, stream=self.stream)
 
     # --- to the upstream --------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
-from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
@@ -21,7 +20,7 @@ from api.counting import Counting
 from api.errors import ApiError, Fault
 from api.keeping import Turn
 from api.turns import DIALECT, Turning, with_earlier
-from api.views import Conversation, DataView
+from api.views import Conversation, DataView, refuse_if_full
 from providers.dialects.jsonio import BadBody, Fields
 
 _MOST: Final = 100
@@ -192,9 +191,7 @@ def _in_hand(turn: Turn) -> Iterator[None]:
     if turn.place is None:
         yield
         return
-    if health.active >= settings.MAX_IN_FLIGHT:
-        health.shed += 1
-        raise ApiError(Fault.OVERLOADED, headers={"retry-after": "1"})
+    refuse_if_full()
     health.active += 1
     try:
         yield

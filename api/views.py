@@ -100,9 +100,8 @@ class DataView(APIView):
 
     def _enter(self, request: Request) -> None:
         """Is there room, who asks, may they, and has this request been here before."""
-        if self.metered and health.active >= settings.MAX_IN_FLIGHT:
-            health.shed += 1
-            raise ApiError(Fault.OVERLOADED, headers={"retry-after": "1"})
+        if self.metered:
+            refuse_if_full()
         self.trip.row.revision = store.current.revision  # what a refusal at the door is answered by
         self.perform_authentication(request)
         self.check_permissions(request)
@@ -238,6 +237,13 @@ class NotFound(DataView):
         raise ApiError(Fault.PATH_NOT_FOUND)
 
     post = get
+
+
+def refuse_if_full() -> None:
+    """Raises ApiError where this process has as many requests in hand as it may (R-REL-22)."""
+    if health.active >= settings.MAX_IN_FLIGHT:
+        health.shed += 1
+        raise ApiError(Fault.OVERLOADED, headers={"retry-after": "1"})
 
 
 def _betas(request: Request) -> tuple[tuple[str, str], ...]:

@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from django.conf import settings
 
 from api import keeping
 from api.drain import drain
 from api.models import StoredResponse, UsageRecord
 from keys.pool import pool
 from providers import transport
-from providers.models import Account, CatalogModel
+from providers.models import Account, CatalogModel, Provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -152,8 +153,8 @@ def test_it_is_booked_once_whoever_hears_of_it(
 def test_the_end_may_be_drained_before_the_beginning(plane: Any, openai_client: openai.OpenAI, jobs: Jobs) -> None:
     asked = openai_client.responses.create(model="own", input="think", background=True)
     jobs.status = "completed"
-    first = keeping.folder(plane_home() / "journal"), plane_home() / "journal"
-    texts = {path: path.read_bytes() for folder in first for path in folder.glob("*.jsonl")}
+    journal = settings.HOME.journal
+    texts = {path: path.read_bytes() for at in (keeping.folder(journal), journal) for path in at.glob("*.jsonl")}
     openai_client.responses.retrieve(asked.id)
     for path, before in texts.items():
         later = path.read_bytes()[len(before) :]
@@ -161,12 +162,6 @@ def test_the_end_may_be_drained_before_the_beginning(plane: Any, openai_client: 
         path.write_bytes(later + before)
     assert booked() == [(1000, 100, 3000)]
     assert not StoredResponse.objects.get().waiting
-
-
-def plane_home() -> Any:
-    from django.conf import settings
-
-    return settings.HOME.journal.parent
 
 
 def test_it_is_cancelled(plane: Any, openai_client: openai.OpenAI, jobs: Jobs) -> None:
@@ -305,7 +300,8 @@ def test_others_do_no_work_in_the_background(plane: Any, openai_client: openai.O
 
 
 def test_private_addresses_are_out_of_reach(plane: Any, openai_client: openai.OpenAI, jobs: Jobs) -> None:
-    account = plane.world.account("inside", "https://127.0.0.1/v1", keys=("key-1",), provider=provider_of("native"))
+    native = Provider.objects.get(slug="native")
+    account = plane.world.account("inside", "https://127.0.0.1/v1", keys=("key-1",), provider=native)
     plane.world.model("inside", (account, "up"))
     plane.settle()
     asked = openai_client.responses.create(model="inside", input="think", background=True)
@@ -313,12 +309,6 @@ def test_private_addresses_are_out_of_reach(plane: Any, openai_client: openai.Op
     with pytest.raises(openai.InternalServerError) as refused:
         openai_client.responses.retrieve(asked.id)
     assert refused.value.code == "egress_refused"
-
-
-def provider_of(slug: str) -> Any:
-    from providers.models import Provider
-
-    return Provider.objects.get(slug=slug)
 
 
 def test_who_asks_after_it_is_counted_among_the_requests_in_hand(
