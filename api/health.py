@@ -31,8 +31,9 @@ shed = 0
 #: True from the moment the process was told to stop: not ready any more, requests in hand are finished.
 stopping = False
 
-#: Label sets kept; a caller can make names up, but only names that resolved are labels.
+#: Label sets kept; a caller can make up models of a provider's. What has none of its own is counted under this model.
 _MOST_SERIES = 10_000
+_OTHER: Final = "other"
 
 #: Seconds between two writes of the figures for the other processes.
 SHARE_EVERY: Final = 1.0
@@ -56,8 +57,9 @@ _first_byte = Histogram([0] * (len(BUCKETS) + 1))
 def count(row: Row) -> None:
     """Take a finished request into the figures."""
     series = (row.served_model, row.account, row.status, row.outcome)
-    if series in _requests or len(_requests) < _MOST_SERIES:
-        _requests[series] = _requests.get(series, 0) + 1
+    if series not in _requests and len(_requests) >= _MOST_SERIES:
+        series = (_OTHER, "", row.status, row.outcome)
+    _requests[series] = _requests.get(series, 0) + 1
     if row.total_us is not None:
         _observe(_total, row.total_us)
     if row.first_byte_us is not None:
@@ -70,8 +72,9 @@ def count_tokens(row: Row) -> None:
     for kind, tokens in (("input", row.input_tokens), ("output", row.output_tokens)):
         if tokens:
             name = (row.served_model, row.account, kind)
-            if name in _tokens or len(_tokens) < _MOST_SERIES:
-                _tokens[name] = _tokens.get(name, 0) + tokens
+            if name not in _tokens and len(_tokens) >= _MOST_SERIES:
+                name = (_OTHER, "", kind)
+            _tokens[name] = _tokens.get(name, 0) + tokens
 
 
 def _observe(histogram: Histogram, us: int) -> None:

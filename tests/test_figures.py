@@ -8,8 +8,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from api import drain, figures, health
 from api.figures import Board, Figures, Histogram, collect
+from api.usage import Outcome, Row
 
 
 def some(number: int) -> Figures:
@@ -123,3 +126,16 @@ def test_the_journal_is_not_looked_through_at_each_scrape(tmp_path: Path, monkey
     monkeypatch.setattr(health, "BACKLOG_EVERY", 0.0)
     health._collect(tmp_path, None)
     assert len(looks) == 2
+
+
+def test_names_that_callers_make_up_hide_nobodys_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond so many series, what has none of its own is counted together."""
+    for table in ("_requests", "_tokens"):
+        monkeypatch.setattr(health, table, {})
+    monkeypatch.setattr(health, "_MOST_SERIES", 2)
+    for number in range(5):
+        row = Row(f"req_{number}", 1.0, "responses", served_model=f"up/made-up-{number}", account="up")
+        row.status, row.outcome, row.input_tokens = 200, Outcome.OK, 10
+        health.count(row)
+    assert sum(health._requests.values()) == 5 and health._requests["other", "", 200, Outcome.OK] == 3
+    assert sum(health._tokens.values()) == 50 and health._tokens["other", "", "input"] == 30
