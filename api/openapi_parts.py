@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from providers.dialects.google_generate.embedding import TASKS
+from routing.resolve import MOST_LISTED
 
 Schema = dict[str, Any]
 
@@ -40,6 +41,10 @@ def ref(name: str) -> Schema:
 
 
 _MODEL: Final = STRING | {"description": "A public name, `auto`, or left out for the project's own preferences."}
+_MODELS: Final[Schema] = many(STRING, "Public names to be tried in this order, after `model`.") | {
+    "minItems": 1,
+    "maxItems": MOST_LISTED,
+}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _STREAM: Final[Schema] = {"type": ["boolean", "null"], "description": "Answer with server-sent events."}
 _TOOLS: Final = many(one({}), "What the model may call.")
@@ -59,17 +64,20 @@ _HELLO_GOOGLE: Final = [{"role": "user", "parts": [{"text": "hello"}]}]
 
 SCHEMAS: Final[dict[str, Schema]] = {
     "ChatRequest": one(
-        {"model": _MODEL, "messages": _MESSAGES, "stream": _STREAM, "tools": _TOOLS},
+        {"model": _MODEL, "models": _MODELS, "messages": _MESSAGES, "stream": _STREAM, "tools": _TOOLS},
         "messages",
         example={"model": "echo", "messages": _HELLO},
     ),
     "ChatAnswer": one({"id": STRING, "model": STRING, "choices": many(one({})), "usage": ANY}, "choices"),
     "CompletionRequest": one(
-        {"model": _MODEL, "prompt": STRING, "stream": _STREAM}, "prompt", example={"model": "echo", "prompt": "hello"}
+        {"model": _MODEL, "models": _MODELS, "prompt": STRING, "stream": _STREAM},
+        "prompt",
+        example={"model": "echo", "prompt": "hello"},
     ),
     "ResponsesRequest": one(
         {
             "model": _MODEL,
+            "models": _MODELS,
             "input": _TEXT,
             "stream": _STREAM,
             "tools": _TOOLS,
@@ -89,7 +97,14 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "DeletedResponse": one({"id": STRING, "deleted": {"const": True}}, "id", "deleted"),
     "InputItems": one({"data": many(one({"id": STRING, "type": STRING}, "id", "type")), "has_more": _FLAG}, "data"),
     "MessagesRequest": one(
-        {"model": _MODEL, "max_tokens": NUMBER, "messages": _TURNS, "stream": _STREAM, "tools": _TOOLS},
+        {
+            "model": _MODEL,
+            "models": _MODELS,
+            "max_tokens": NUMBER,
+            "messages": _TURNS,
+            "stream": _STREAM,
+            "tools": _TOOLS,
+        },
         "messages",
         "max_tokens",
         example={"model": "echo", "max_tokens": 64, "messages": _HELLO},
