@@ -135,7 +135,10 @@ class Fault(Enum):
         "model_not_found", 404, "There is no such model.", "GET /v1/models lists the models this token may use."
     )
     RESPONSE_NOT_FOUND = _caller(
-        "response_not_found", 404, "There is no such response.", "Send the whole conversation as `input`."
+        "response_not_found",
+        404,
+        "There is no such response.",
+        "Responses are kept for the project that asked for them, for a time, unless it asked with `store` false.",
     )
     LOOP = _caller(
         "loop_detected", 508, "This request came through this gateway already.", "Do not route a gateway to itself."
@@ -325,7 +328,8 @@ class ApiError(APIException):
     """A fault on its way to the client, with what is special about this one.
 
     `status` may differ from the fault's where an upstream's own is passed on. `error` is an upstream's own error
-    object, shown in place of ours because client and upstream speak the same dialect.
+    object, shown in place of ours because client and upstream speak the same dialect. `step` is what to do about this
+    one, where that is not what the fault says; "": the message says it.
     """
 
     def __init__(
@@ -337,6 +341,7 @@ class ApiError(APIException):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
         error: Mapping[str, Any] | None = None,
+        step: str | None = None,
     ) -> None:
         super().__init__(message or fault.value.text, fault.code)
         self.fault = fault
@@ -345,15 +350,15 @@ class ApiError(APIException):
         self.param = param
         self.headers = headers or {}
         self.error = error
+        self.step = fault.value.step if step is None else step
         #: no other upstream is asked after this one
         self.final = False
 
     def as_object(self) -> dict[str, Any]:
         """The error object of OpenAI's envelope: in our own words, with what to do next; or in the upstream's."""
         message = self.message[:MAX_UPSTREAM_TEXT]
-        step = self.fault.value.step
-        if self.error is None and step not in message:
-            message = f"{message} {step}"
+        if self.error is None and self.step not in message:
+            message = f"{message} {self.step}"
         ours = {
             "message": message,
             "type": self.fault.value.type,

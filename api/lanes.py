@@ -360,4 +360,6 @@ def _flag(fields: Fields, name: str) -> bool:
 def refused(problem: Misfit) -> ApiError:
     """What the client is told of a request that cannot be said."""
     fault = Fault.UNSUPPORTED if problem.unsupported else Fault.INVALID_PARAMETER
-    return ApiError(fault, problem.message, param=problem.param or None)
+    # Some messages say what to do themselves, after a colon.
+    step = "Or name another model." if problem.unsupported and ": " in problem.message else None
+    return ApiError(fault, problem.message, param=problem.param or None, step=step)

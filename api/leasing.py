@@ -51,7 +51,8 @@ def no_key(trip: Trip, candidate: Candidate, *, sealed: bool) -> ApiError:
     where = f"account '{account.name}'"
     if sealed:
         where += " (a stored key cannot be opened and must be entered again)"
-    return ApiError(Fault.PROVIDER_KEY_MISSING, missing_key_message(candidate.provider, where, account, used))
+    text = missing_key_message(candidate.provider, where, account, used)
+    return ApiError(Fault.PROVIDER_KEY_MISSING, text, step="")
 
 
 def opened(candidate: Candidate, key: Key) -> Lease:
@@ -82,4 +83,5 @@ def _cooling(slug: str, wait: float) -> ApiError:
         Fault.KEYS_COOLING,
         f"All keys for provider '{slug}' are rate limited. Try again in {seconds} s.",
         headers={"retry-after": str(seconds)},
+        step="Or add keys.",
     )

@@ -134,7 +134,8 @@ class InputItems(Stored):
         query = _query(request)
         turn = await _found(request, name)
         if turn.alone:
-            raise ApiError(Fault.RESPONSE_NOT_FOUND, "The upstream alone knows what this response answers.")
+            text = "The upstream alone knows what this response answers."
+            raise ApiError(Fault.RESPONSE_NOT_FOUND, text, step="Ask its provider.")
         items = _items(turn)
         if query.get("order", ["desc"])[-1] != "asc":
             items.reverse()

@@ -105,7 +105,8 @@ class Turning(Asked):
         """What only an upstream of this API can do. Raises ApiError."""
         if self._unknown:
             text = f"Previous response with id '{self._unknown}' not found."
-            raise ApiError(Fault.RESPONSE_NOT_FOUND, text, param="previous_response_id")
+            step = "Send the whole conversation as `input`."
+            raise ApiError(Fault.RESPONSE_NOT_FOUND, text, param="previous_response_id", step=step)
         if self._conversed:
             text = "The model's provider keeps no conversations."
             raise ApiError(Fault.UNSUPPORTED, text, param="conversation")

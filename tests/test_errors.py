@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from api.errors import BY_CODE, ApiError, Domain, Fault
+from api.lanes import refused
 from error_page import page
+from providers.dialects.canon import Misfit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,5 +82,18 @@ def test_our_own_words_end_with_what_to_do_next() -> None:
     for fault in Fault:
         said = ApiError(fault).as_object()["message"]
         assert said.endswith(fault.value.step), said
+    said = ApiError(Fault.PROVIDER_KEY_MISSING, "No key. Enter one.", step="").as_object()["message"]
+    assert said == "No key. Enter one.", "the message says it"
     theirs = ApiError(Fault.UPSTREAM_AUTH, "bad key", error={"type": "authentication_error", "code": "invalid_api_key"})
     assert theirs.as_object()["message"] == "bad key", "an upstream's words stay its own"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("It gives one answer: leave `n` out.", "It gives one answer: leave `n` out. Or name another model."),
+        ("It answers in text only.", "It answers in text only. Leave it out, or name another model."),
+    ],
+)
+def test_advice_is_given_once(message: str, shown: str) -> None:
+    assert refused(Misfit(message, "n", unsupported=True)).as_object()["message"] == shown

@@ -106,6 +106,8 @@ def test_another_project_sees_nothing(plane: Any, openai_client: openai.OpenAI) 
         with pytest.raises(openai.NotFoundError) as refused:
             missing()
         assert refused.value.code == "response_not_found"
+        going_on = refused.value.param == "previous_response_id"
+        assert ("whole conversation" in refused.value.message) is going_on, refused.value.message
     assert len(plane.upstream.requests) == 1
     assert openai_client.responses.retrieve(first.id).id == first.id
 

@@ -61,12 +61,12 @@ def plan_tools(request: Request, room: Room) -> Plan:
 def _cannot_force(emulated: bool) -> Misfit:
     if emulated:
         return Misfit(
-            "This model cannot be held to JSON: leave response_format out, or choose a model that can.",
+            "This model cannot be held to JSON: leave response_format out.",
             "response_format",
             unsupported=True,
         )
     return Misfit(
-        "This model cannot be made to call a tool: set tool_choice to auto, or choose a model that can.",
+        "This model cannot be made to call a tool: set tool_choice to auto.",
         "tool_choice",
         unsupported=True,
     )
