@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from http import HTTPStatus
+from typing import Final
 
 import httpx
 import msgspec
@@ -38,6 +39,11 @@ from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
 from routing.candidates import Candidate
 from routing.health import health
+
+#: What speaks against one upstream: another one of the model's may be able to.
+_ELSEWHERE: Final = frozenset(
+    {Fault.UNSUPPORTED, Fault.FILE_NOT_FETCHED, Fault.RESPONSE_NOT_FOUND, Fault.ITEM_NOT_FOUND}
+)
 
 
 class Unsendable(Exception):
@@ -86,7 +92,7 @@ class Exchange:
         except (BadUrl, CannotSign) as problem:
             raise Unsendable(self._address.refusal(problem)) from None
         except ApiError as refusal:
-            if refusal.fault not in (Fault.UNSUPPORTED, Fault.FILE_NOT_FETCHED):
+            if refusal.fault not in _ELSEWHERE:
                 raise
             raise Unsendable(refusal) from None
 

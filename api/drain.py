@@ -27,7 +27,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 
 from api import inflight, keeping
-from api.models import StoredResponse, UsageRecord
+from api.models import StoredItem, StoredResponse, UsageRecord
 from api.usage import COUNTED, Outcome, Row, as_record_fields
 from keys.models import ApiToken, ProviderKey
 
@@ -124,26 +124,37 @@ def _drain_responses(folder: Path, report: Report) -> None:
 
 
 def _insert_responses(data: bytes, path: Path, report: Report) -> None:
-    rows: list[StoredResponse] = []
+    lines: list[keeping.Line] = []
     bad: list[bytes] = []
     for line in filter(None, data.split(b"\n")):
         try:
-            found = _decode_response(line)
+            lines.append(_decode_response(line))
         except (msgspec.DecodeError, UnicodeDecodeError):
             bad.append(line)
-            continue
-        at = datetime.fromtimestamp(found.at, UTC)
-        row = StoredResponse(project=found.project, response_id=found.id, created_at=at, sealed=found.sealed)
-        row.waiting = found.waiting
-        rows.append(row)
-    for row in rows:  # one by one: a batch of these is large
-        StoredResponse.objects.bulk_create([row], ignore_conflicts=True)
-        if not row.waiting:  # not over a grave, nor over what came to its end before
-            known = StoredResponse.objects.filter(project=row.project, response_id=row.response_id, waiting=True)
-            known.update(sealed=row.sealed, waiting=False)
-    report.responses += len(rows)
+    for found in lines:  # one by one: a batch of these is large
+        with transaction.atomic():
+            _insert_response(found)
+    report.responses += len(lines)
     if bad:
         _set_aside(path, bad, report)
+
+
+def _insert_response(line: keeping.Line) -> None:
+    """A response, in place of what was kept of it while it was made, and what its items are found by."""
+    content = {"sealed": line.sealed, "waiting": line.waiting}
+    row, inserted = StoredResponse.objects.defer("sealed").get_or_create(
+        project=line.project,
+        response_id=line.id,
+        defaults={"created_at": datetime.fromtimestamp(line.at, UTC), **content},
+    )
+    if not inserted:  # not over a grave, nor over what came to its end before
+        known = StoredResponse.objects.filter(pk=row.pk, waiting=True)
+        if line.waiting or not known.update(**content):
+            return
+    items = [StoredItem(digest=digest, project=line.project, response=row) for digest in dict.fromkeys(line.items)]
+    StoredItem.objects.bulk_create(
+        items, update_conflicts=True, unique_fields=["digest", "project"], update_fields=["response"]
+    )
 
 
 def _remove_drafts(folder: Path) -> None:

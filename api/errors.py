@@ -140,6 +140,12 @@ class Fault(Enum):
         "There is no such response.",
         "Responses are kept for the project that asked for them, for a time, unless it asked with `store` false.",
     )
+    ITEM_NOT_FOUND = _caller(
+        "item_not_found",
+        404,
+        "There is no such item.",
+        "Send the items themselves as `input`, in place of their ids; with `store` false, SDKs do.",
+    )
     LOOP = _caller(
         "loop_detected", 508, "This request came through this gateway already.", "Do not route a gateway to itself."
     )

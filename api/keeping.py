@@ -7,20 +7,24 @@ before they reach the disk. api.recalling finds them again.
 
 from __future__ import annotations
 
+import hmac
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 from django.conf import settings
 
 from api.journal import Lines
 from api.usage import Row
+from keys import ring as rings
 from keys.ring import Purpose
 from keys.sealing import open_blob, seal_blob
+from providers.dialects.openai_responses.turns import said_items
 from providers.entries import FactsEntry
 
 #: Bytes of what was asked and answered; larger ones are not kept.
@@ -74,7 +78,8 @@ class Turn(msgspec.Struct, omit_defaults=True):
 class Line(msgspec.Struct, omit_defaults=True):
     """A turn on its way into the database. `at` is epoch seconds. The id comes first: it is looked for.
 
-    `waiting`: the response is still being made, and another line comes when it is done.
+    `waiting`: the response is still being made, and another line comes when it is done. `items`: digests of the ids of
+    what it says.
     """
 
     id: str
@@ -82,6 +87,7 @@ class Line(msgspec.Struct, omit_defaults=True):
     at: float
     sealed: bytes
     waiting: bool = False
+    items: list[bytes] = []
 
 
 class _Head(msgspec.Struct):
@@ -96,34 +102,62 @@ _turn: Final = msgspec.json.Decoder(Turn).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
+class _Remembered(NamedTuple):
+    at: float
+    turn: bytes
+    items: Mapping[str, bytes]
+
+    @property
+    def size(self) -> int:
+        return len(self.turn) + sum(len(name) + len(item) for name, item in self.items.items())
+
+
 class Memory:
-    """The turns of a moment ago, by project and id. Those that were not asked for longest go first."""
+    """The turns of a moment ago, by project and id, and the items that they say, by project and theirs.
+
+    Those that were not asked for longest go first.
+    """
 
     def __init__(self, most: int = MEMORY, believed: float = BELIEVED) -> None:
         self._most = most
         self._believed = believed
         self._size = 0
-        self._turns: OrderedDict[tuple[int, str], tuple[float, bytes]] = OrderedDict()
+        self._turns: OrderedDict[tuple[int, str], _Remembered] = OrderedDict()
+        #: the response that said an item last
+        self._sayers: dict[tuple[int, str], str] = {}
 
-    def put(self, project: int, response_id: str, turn: bytes) -> None:
-        """Remember an encoded turn."""
+    def put(
+        self, project: int, response_id: str, turn: bytes, items: Mapping[str, bytes] = MappingProxyType({})
+    ) -> None:
+        """Remember an encoded turn, and the encoded items of its answer by their ids."""
         self.drop(project, response_id)
-        self._turns[project, response_id] = (time.monotonic(), turn)
-        self._size += len(turn)
+        entry = self._turns[project, response_id] = _Remembered(time.monotonic(), turn, items)
+        for name in items:
+            self._sayers[project, name] = response_id
+        self._size += entry.size
         while self._size > self._most:
-            _, (_, oldest) = self._turns.popitem(last=False)
-            self._size -= len(oldest)
+            self.drop(*next(iter(self._turns)))
 
     def get(self, project: int, response_id: str) -> bytes | None:
         """An encoded turn, if it is remembered and may still be believed."""
-        at, turn = self._turns.get((project, response_id), (0.0, None))
-        if turn is None:
+        entry = self._believable(project, response_id)
+        return None if entry is None else entry.turn
+
+    def item(self, project: int, item_id: str) -> bytes | None:
+        """An encoded item, if its turn is remembered and may still be believed."""
+        response_id = self._sayers.get((project, item_id))
+        entry = None if response_id is None else self._believable(project, response_id)
+        return None if entry is None else entry.items[item_id]
+
+    def _believable(self, project: int, response_id: str) -> _Remembered | None:
+        entry = self._turns.get((project, response_id))
+        if entry is None:
             return None
-        if time.monotonic() - at > self._believed:
+        if time.monotonic() - entry.at > self._believed:
             self.drop(project, response_id)
             return None
         self._turns.move_to_end((project, response_id))
-        return turn
+        return entry
 
     def knows(self, projects: Iterable[int], response_id: str) -> bool:
         """Whether a turn of one of these projects is here, believed or not."""
@@ -131,8 +165,13 @@ class Memory:
 
     def drop(self, project: int, response_id: str) -> None:
         """Forget a turn."""
-        _, turn = self._turns.pop((project, response_id), (0.0, b""))
-        self._size -= len(turn)
+        entry = self._turns.pop((project, response_id), None)
+        if entry is None:
+            return
+        self._size -= entry.size
+        for name in entry.items:
+            if self._sayers.get((project, name)) == response_id:
+                del self._sayers[project, name]
 
 
 class _Responses(Lines):
@@ -182,9 +221,21 @@ def put(turn: Turn) -> None:
     if settings.RESPONSES_DAYS <= 0 or size > MOST or not 0 < len(turn.id) <= LONGEST_ID:
         return
     plain = _encode(turn)
-    memory.put(turn.project, turn.id, plain)
+    items = items_of(turn)
+    memory.put(turn.project, turn.id, plain, items)
     line = Line(turn.id, turn.project, time.time(), seal_blob(Purpose.RESPONSE, plain), turn.place is not None)
+    line.items = [digest_of(name) for name in items]
     _current().put(_encode(line) + b"\n")
+
+
+def items_of(turn: Turn) -> dict[str, bytes]:
+    """What the answer of a turn says: encoded items, by their ids. Nothing of one that cannot be gone on from."""
+    return said_items(bytes(turn.response)) if turn.is_answer and not turn.alone else {}
+
+
+def digest_of(item_id: str) -> bytes:
+    """What an item is found by where it lies, whose id nobody reads there."""
+    return hmac.digest(rings.current().derive(Purpose.ITEM), item_id.encode("utf-8", "surrogatepass"), "sha256")[:16]
 
 
 def opened(project: int, response_id: str, sealed: bytes) -> Turn | None:

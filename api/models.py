@@ -73,6 +73,23 @@ class StoredResponse(models.Model):
         return self.response_id
 
 
+class StoredItem(models.Model):
+    """Which of a project's kept responses says the item of an id: of several with the same one, the last.
+
+    See keeping.digest_of.
+    """
+
+    digest = models.BinaryField(max_length=16)
+    project = models.BigIntegerField()
+    response = models.ForeignKey(StoredResponse, on_delete=models.CASCADE, related_name="items")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("digest", "project"), name="one_item_per_id"),)
+
+    def __str__(self) -> str:
+        return bytes(self.digest).hex()
+
+
 #: Nothing failed here: the caller's mistake, or what it asked for is not set up or not allowed.
 REFUSED: Final = models.Q(fault__in=("caller", "policy"))
 #: What went wrong upstream or here.

@@ -19,12 +19,15 @@ from api.body import read_json, unreadable
 from api.counting import Counting
 from api.errors import ApiError, Fault
 from api.keeping import Turn
-from api.turns import DIALECT, Turning, with_earlier
+from api.turns import DIALECT, Links, Turning, no_earlier, with_earlier, with_items
 from api.views import Conversation, DataView, refuse_if_full
 from providers.dialects.jsonio import BadBody, Fields
+from providers.dialects.openai_responses.turns import references
 
 _MOST: Final = 100
 _USUAL: Final = 20
+#: Items that one request may name by their ids.
+_MOST_NAMED: Final = 1000
 
 
 class Responses(Conversation):
@@ -34,25 +37,26 @@ class Responses(Conversation):
     dialect = DIALECT
 
     async def post(self, request: Request) -> HttpResponseBase:
-        fields, earlier, unknown = await self._whole(request)
+        fields, links = await self._whole(request)
         keeper = None if fields.flag("store") is False else _project(request)
-        return await forward.answer(self.trip, Turning(fields, self.trip, keeper, earlier, unknown))
+        return await forward.answer(self.trip, Turning(fields, self.trip, keeper, links))
 
-    async def _whole(self, request: Request) -> tuple[Fields, str, str]:
-        """(the request with its earlier turns in it, the id of the last one, that of one that is not ours)."""
+    async def _whole(self, request: Request) -> tuple[Fields, Links]:
+        """The request with the earlier turns and items in it that it names. Raises ApiError."""
         fields = await read_json(request)
         earlier = _earlier(fields)
+        fields, unknown_item = await _with_items(_project(request), fields)
         turn = await recalling.recall(_project(request), earlier) if earlier else None
         if turn is None and earlier:
             await self._refuse_anothers(_project(request), earlier)
         if turn is None or turn.alone:
-            return fields, "", earlier
+            return fields, Links("", earlier, unknown_item)
         turn = await background.present(self.trip, turn)
         if not turn.is_answer:
             text = f"The response '{earlier}' has no answer to go on from."
             raise ApiError(Fault.INVALID_PARAMETER, text, param="previous_response_id")
         try:
-            return with_earlier(fields, turn), earlier, ""
+            return with_earlier(fields, turn), Links(earlier, "", unknown_item)
         except BadBody as problem:
             raise unreadable(problem) from None
 
@@ -64,8 +68,7 @@ class Responses(Conversation):
         assert self.trip.snapshot is not None
         others = self.trip.snapshot.projects.keys() - {project}
         if others and await recalling.is_anothers(earlier, others):
-            text = f"Previous response with id '{earlier}' not found."
-            raise ApiError(Fault.RESPONSE_NOT_FOUND, text, param="previous_response_id")
+            raise no_earlier(earlier)
 
 
 class InputTokens(Responses):
@@ -74,7 +77,7 @@ class InputTokens(Responses):
     endpoint = "count_tokens"
 
     async def post(self, request: Request) -> HttpResponseBase:
-        fields, _, _ = await self._whole(request)
+        fields, _ = await self._whole(request)
         return await counting.count(self.trip, Counting(self.dialect, fields))
 
 
@@ -177,6 +180,25 @@ def _earlier(fields: Fields) -> str:
         text = "`previous_response_id` and `conversation` exclude each other."
         raise ApiError(Fault.INVALID_PARAMETER, text, param="previous_response_id")
     return earlier
+
+
+async def _with_items(project: int, fields: Fields) -> tuple[Fields, str]:
+    """The request with our items in place of their ids, and the first id that is not ours. Raises ApiError."""
+    named = references(fields.get("input") or b"")
+    if not named:
+        return fields, ""
+    if len(named) > _MOST_NAMED:
+        raise ApiError(
+            Fault.INVALID_PARAMETER, f"`input` names more than {_MOST_NAMED} items by their ids.", param="input"
+        )
+    found = await recalling.recall_items(project, named)
+    unknown = next((name for name in named if name not in found), "")
+    if not found:
+        return fields, unknown
+    try:
+        return with_items(fields, found), unknown
+    except BadBody as problem:
+        raise unreadable(problem) from None
 
 
 async def _found(request: Request, name: str) -> Turn:

@@ -1,7 +1,7 @@
 """A request of the Responses API: its earlier turns put in, its answer kept for the turns to come.
 
-An earlier turn that is ours is sent on as a whole conversation, to whatever upstream. One that is not ours may be the
-upstream's own, if that speaks this dialect; others are told that there is no such response.
+An earlier turn that is ours is sent on as a whole conversation, to whatever upstream, and so is an item of one. What is
+not ours may be the upstream's own, if that speaks this dialect; others are told that there is no such response or item.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -22,7 +22,7 @@ from keys.order import in_order
 from providers.dialects.canon import Answer, BadAnswer, Began, Delta
 from providers.dialects.dialect import Reader, StreamError, Tap
 from providers.dialects.jsonio import BadBody, Fields, read_object
-from providers.dialects.openai_responses.turns import carried, continued
+from providers.dialects.openai_responses.turns import again, carried, continued, dereferenced
 from providers.dialects.openai_responses.writer import Writer
 from providers.dialects.registry import UPSTREAMS
 from providers.dialects.sse import Event
@@ -40,6 +40,28 @@ _ANONYMOUS: Final = frozenset(
     {"message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
 )
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class Links(NamedTuple):
+    """What a request names of earlier turns: the response whose conversation was put in, and what is not ours, which is
+    a response or an item. Empty where there is none.
+    """
+
+    earlier: str = ""
+    unknown: str = ""
+    unknown_item: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether an upstream alone may have what is named."""
+        return bool(self.unknown or self.unknown_item)
+
+
+def with_items(fields: Fields, found: Mapping[str, bytes]) -> Fields:
+    """The request with these items, encoded, in place of their ids. Raises BadBody."""
+    items = {name: again(item) for name, item in found.items()}
+    put = {name: _own(item) if _goes_on(item) else None for name, item in items.items()}
+    return read_object(fields.replace("input", _encode(dereferenced(fields.get("input") or b"[]", put))))
 
 
 def with_earlier(fields: Fields, turn: Turn) -> Fields:
@@ -71,22 +93,20 @@ def linked(said: bytes, earlier: str) -> bytes:
 class Turning(Asked):
     """One request. `keeper`: the project that its answer is kept for, None: it is not kept.
 
-    The trip's request id makes the ids of answers that an upstream of another dialect gave, `earlier` is the id of the
-    turn whose conversation was put in, `unknown` one that is not ours.
+    The trip's request id makes the ids of answers that an upstream of another dialect gave.
     """
 
-    __slots__ = ("_alone", "_conversed", "_earlier", "_given", "_keeper", "_trip", "_unknown", "background")
+    __slots__ = ("_alone", "_conversed", "_given", "_keeper", "_links", "_trip", "background")
 
-    def __init__(self, fields: Fields, trip: Trip, keeper: int | None, earlier: str = "", unknown: str = "") -> None:
+    def __init__(self, fields: Fields, trip: Trip, keeper: int | None, links: Links) -> None:
         super().__init__(DIALECT, fields)
         self._trip = trip
         self._given = trip.row.request_id
-        self._earlier = earlier
-        self._unknown = unknown
+        self._links = links
         self._conversed = fields.get("conversation") not in _NOTHING
         self._keeper = keeper
         # What the upstream alone has the beginning of cannot be gone on with from here.
-        self._alone = bool(unknown) or self._conversed
+        self._alone = links.broken or self._conversed
         #: whether the answer may come later than the end of this request
         self.background = fields.get("background") not in _NOTHING
 
@@ -103,10 +123,11 @@ class Turning(Asked):
 
     def _refuse_foreign(self) -> None:
         """What only an upstream of this API can do. Raises ApiError."""
-        if self._unknown:
-            text = f"Previous response with id '{self._unknown}' not found."
-            step = "Send the whole conversation as `input`."
-            raise ApiError(Fault.RESPONSE_NOT_FOUND, text, param="previous_response_id", step=step)
+        links = self._links
+        if links.unknown:
+            raise no_earlier(links.unknown)
+        if links.unknown_item:
+            raise ApiError(Fault.ITEM_NOT_FOUND, f"Item with id '{links.unknown_item}' not found.", param="input")
         if self._conversed:
             text = "The model's provider keeps no conversations."
             raise ApiError(Fault.UNSUPPORTED, text, param="conversation")
@@ -157,7 +178,7 @@ class Turning(Asked):
 
     def linked(self, said: bytes) -> bytes:
         """What is said to the client, with the id of the earlier response in it."""
-        return linked(said, self._earlier)
+        return linked(said, self._links.earlier)
 
     def keep(self, response: bytes, place: Place | None = None) -> None:
         """Keep the answer for turns to come, or to be asked after at its place while it is being made."""
@@ -187,7 +208,7 @@ class Turning(Asked):
             route_key_set=candidate.key_set_id,
             quirks=candidate.quirks,
             facts=candidate.facts,
-            earlier=self._earlier,
+            earlier=self._links.earlier,
         )
 
     def note(self, event: Event, candidate: Candidate, public: str) -> bool:
@@ -201,6 +222,13 @@ class Turning(Asked):
             return False
         self.keep(self.linked(body), self._place(candidate, public))
         return True
+
+
+def no_earlier(response_id: str) -> ApiError:
+    """The refusal of a request that goes on from a response that is not there."""
+    text = f"Previous response with id '{response_id}' not found."
+    step = "Send the whole conversation as `input`."
+    return ApiError(Fault.RESPONSE_NOT_FOUND, text, param="previous_response_id", step=step)
 
 
 def _no_background() -> ApiError:

@@ -62,6 +62,7 @@ class Purpose(StrEnum):
     AUDIT = "audit-mac"
     CURSOR = "cursor-mac"
     FINGERPRINT = "fingerprint-mac"
+    ITEM = "item-mac"
 
 
 #: Purposes whose key comes from a rotating key; the others come from the root.
@@ -196,11 +197,8 @@ def create(path: Path) -> Ring:
     """
     if not path.exists():
         root = fresh_key(State.PRIMARY)
-        document = {
-            "version": 1,
-            "root": {name: root[name] for name in ("secret", "created")},
-            "keys": [fresh_key(State.PRIMARY)],
-        }
+        kept = {name: root[name] for name in ("secret", "created")}
+        document = {"version": 1, "root": kept, "keys": [fresh_key(State.PRIMARY)]}
         draft = _write_beside(path, document)
         try:
             os.link(draft, path)  # unlike a rename, it never replaces a ring that was there first

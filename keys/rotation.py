@@ -29,7 +29,12 @@ SEALED_COLUMNS: Final[dict[tuple[str, str], Purpose]] = {
 }
 #: Binary columns that hold MACs made by the ring's root, which does not rotate.
 MAC_COLUMNS: Final[frozenset[tuple[str, str]]] = frozenset(
-    {("keys.ApiToken", "mac"), ("keys.ApiToken", "row_mac"), ("keys.Project", "rights_mac")}
+    {
+        ("keys.ApiToken", "mac"),
+        ("keys.ApiToken", "row_mac"),
+        ("keys.Project", "rights_mac"),
+        ("api.StoredItem", "digest"),
+    }
 )
 AUTHOR: Final = "rotate_ring"
 BATCH: Final = 25

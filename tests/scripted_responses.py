@@ -102,7 +102,7 @@ def _heard(body: Json) -> Heard:
     heard = Heard(system=body.get("instructions") or "", tools=[tool.get("name", "") for tool in body.get("tools", ())])
     items = body["input"]
     for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
-        match item.get("type", "message"):
+        match item.get("type", "message" if "role" in item else "item_reference"):
             case "message":
                 text = text_of(item["content"])
                 if item["role"] in ("system", "developer"):

@@ -48,7 +48,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("responses", {"background": True}, "background"),
     ("responses", {"tools": [FUNCTION], "tool_choice": {"type": "file_search"}}, "tool_choice"),
     ("responses", {"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}, "tools"),
-    ("responses", {"input": [{"type": "item_reference", "id": "msg_1"}, USER]}, "input"),
     ("responses", {"input": [{"type": "compaction", "encrypted_content": "x"}, USER]}, "input"),
     ("responses", {"input": [USER, {"type": "computer_call_output", "call_id": "c", "output": {}}]}, "input"),
     ("anthropic", {"container": "container_1"}, "container"),

@@ -59,6 +59,8 @@ def _refuse_within(message: Message, param: str) -> None:
     for part in message.parts:
         if isinstance(part, Opaque):
             kind = str(part.value.get("type") or next(iter(part.value), "part"))[:64]
+            if part.value.keys() == {"id"}:
+                kind = "item_reference"  # which need not say so
             if message.role != "assistant" or kind in _STANDS_FOR_TURNS:
                 raise _missing(kind, param)
         elif isinstance(part, ToolResult) and "output" in part.extras:
