@@ -107,7 +107,7 @@ class PublicModelAdmin(Panel):
         rows = (("name", "service"), "description", "enabled")
         return (
             (None, {"fields": (*rows, "now", "used") if obj is not None else rows}),
-            ("Which route is asked", {"fields": ("strategy", ("sticky", "content_fallback"))}),
+            ("Which route is asked", {"classes": ["collapse"], "fields": ("strategy", ("sticky", "content_fallback"))}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

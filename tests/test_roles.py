@@ -57,9 +57,9 @@ FORM = {
     "keys.project": {"name", "description", "enabled"},
     "keys.providerkey": {"position", "enabled"},
     "keys.apitoken": set(),
-    "routing.publicmodel": {"name", "service", "description", "enabled"},
+    "routing.publicmodel": {"name", "service", "description", "enabled", "strategy", "sticky", "content_fallback"},
     "routing.route": {"model_id", "account_id", "upstream_model", "key_set_id", "family", "infra", "priority"}
-    | {"weight", "enabled", "quirks"},
+    | {"weight", "enabled", "quirks", "larger_context"},
     "routing.prefixrule": {"prefix", "provider_id", "strip", "enabled"},
     "auth.user": {"username", "first_name", "last_name", "email", "is_active", "is_staff"},
 }
