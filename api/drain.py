@@ -27,6 +27,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 
 from api import inflight, keeping
+from api.journal import drained, mark_of
 from api.models import StoredItem, StoredResponse, UsageRecord
 from api.usage import COUNTED, Outcome, Row, as_record_fields
 from keys.models import ApiToken, ProviderKey
@@ -172,9 +173,9 @@ def _drain_segment(
 ) -> bool:
     """True when all of it is in the database and the file is gone."""
     insert = insert or _insert_lines
-    mark = path.with_suffix(".pos")
+    mark = mark_of(path)
     with _locked(path) as ended:
-        position = int(mark.read_text() or 0) if mark.exists() else 0
+        position = drained(path)
         with path.open("rb") as file:
             while True:
                 file.seek(position)

@@ -115,6 +115,19 @@ class Lines:
             self._fd = -1
 
 
+def mark_of(segment: Path) -> Path:
+    """The file that says how much of a segment is in the database."""
+    return segment.with_suffix(".pos")
+
+
+def drained(segment: Path) -> int:
+    """Bytes of a segment that are in the database: whole lines."""
+    try:
+        return int(mark_of(segment).read_text() or 0)
+    except FileNotFoundError:
+        return 0
+
+
 class Journal(Lines):
     """The usage rows of this process, and what it has in flight."""
 

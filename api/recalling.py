@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from django.db import DatabaseError, connections, transaction
 
 from api import keeping
 from api.errors import ApiError, Fault
+from api.journal import drained
 from api.keeping import Line, Turn
 from api.models import StoredItem, StoredResponse
 from keys.ring import Purpose
@@ -119,7 +121,7 @@ def _find(project: int, response_id: str) -> Turn | None:
     row = _row(project, response_id)
     if row is None or row.waiting:
         later = _undrained((project,), response_id)
-        row = later or row or _row(project, response_id)
+        row = later or _row(project, response_id)  # it may have come there meanwhile
     return None if row is None else _opened(row)
 
 
@@ -217,7 +219,7 @@ def _undrained(projects: Collection[int], response_id: str) -> Line | None:
     found: Line | None = None
     for path in sorted(folder.glob("*.jsonl")):
         try:
-            data = path.read_bytes()
+            data = _rest_of(path)
         except FileNotFoundError:
             continue  # drained this moment
         at = 0 if data.startswith(start) else data.find(b"\n" + start)
@@ -250,7 +252,7 @@ def _undrained_index() -> Iterator[tuple[_Index, bytes]]:
     """Every line that is not drained yet, and what it is found by."""
     for path in sorted(keeping.folder(settings.HOME.journal).glob("*.jsonl")):
         try:
-            data = path.read_bytes()
+            data = _rest_of(path)
         except FileNotFoundError:
             continue  # drained this moment
         for line in data.split(b"\n")[:-1]:
@@ -258,6 +260,14 @@ def _undrained_index() -> Iterator[tuple[_Index, bytes]]:
                 yield _index(line), line
             except UNREADABLE:
                 continue  # the drainer sets it aside
+
+
+def _rest_of(segment: Path) -> bytes:
+    """What of a segment is not in the database yet: all that follows the drainer's mark."""
+    done = drained(segment)
+    with segment.open("rb") as file:
+        file.seek(done)
+        return file.read()
 
 
 def _bury(project: int, response_id: str) -> None:

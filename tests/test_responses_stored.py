@@ -250,3 +250,18 @@ def test_memory_is_bounded() -> None:
     late = keeping.Memory(believed=-1.0)
     late.put(1, "a", b"x")
     assert late.get(1, "a") is None
+
+
+def test_what_is_drained_is_not_read_again(plane: Any, openai_client: openai.OpenAI) -> None:
+    """Whoever asks for ids that nobody has would have all of it read each time."""
+    model = plane.scenario("ok")
+    project = plane.world.project().id
+    first = openai_client.responses.create(model=model, input="hi")
+    assert recalling._undrained((project,), first.id) is not None
+    drain()
+    assert recalling._undrained((project,), first.id) is None
+    second = openai_client.responses.create(model=model, input="hi")
+    found = recalling._undrained((project,), second.id)
+    assert found is not None and found.id == second.id
+    cold()
+    assert [openai_client.responses.retrieve(one.id).id for one in (first, second)] == [first.id, second.id]
