@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from keys import vault
+from keys import sealing, vault
 from keys.models import KeySet, ProviderKey, SignIn
 from keys.ring import current
 from providers import device_login
@@ -338,3 +338,22 @@ def test_a_signed_in_account_serves_the_next_request(local: Issuer, plane: Any, 
     answer = eventually(lambda: (found := plane.ask("qwen-model")).status_code == 200 and found)
     assert answer.headers["x-jackfield-route"].startswith("qwen/")
     assert plane.upstream.requests[-1].headers["authorization"] == f"Bearer {ACCESS}"
+
+
+@pytest.mark.django_db
+def test_beginning_twice_at_once_is_beginning_once(
+    local: Issuer, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clicks, of which one overtakes the other between its question and its row."""
+    page = Page(account)
+    real, inner = sealing.seal, [True]
+
+    def seal(*given: Any) -> Any:
+        if inner:
+            inner.clear()
+            assert page.press("begin").status_code == 302
+        return real(*given)
+
+    monkeypatch.setattr(sealing, "seal", seal)
+    assert page.press("begin").status_code == 302
+    assert SignIn.objects.count() == 1 and "WDJB-MJHT" in page.see()
