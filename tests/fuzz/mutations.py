@@ -101,12 +101,12 @@ def _json(body: bytes, pool: list[bytes], rng: random.Random) -> bytes:
         found = json.loads(data)
     except (ValueError, RecursionError):
         return _bytes(body, pool, rng)
-    changed = _changed(found, found, rng, pool)
-    events[at] = (
-        before,
-        json.dumps(changed, separators=(",", ":"), ensure_ascii=rng.random() < 0.5).encode("utf-8", "replace"),
-        after,
-    )
+    changed, plain = _changed(found, found, rng, pool), rng.random() < 0.5
+    try:
+        text = json.dumps(changed, separators=(",", ":"), ensure_ascii=plain)
+    except RecursionError:  # nested anew in what was nested already: deeper than the encoder goes
+        return _bytes(body, pool, rng)
+    events[at] = (before, text.encode("utf-8", "replace"), after)
     return joined(events)
 
 
