@@ -108,7 +108,7 @@ class UsageRecordAdmin(ReadOnlyPanel):
         ),
         (
             "Times and attempts",
-            {"fields": (("took", "first_byte"), ("resolve", "queue"), "connect", "tries")},
+            {"fields": (("took", "first_byte"), ("resolve", "queue"), "connect", "planned", "tries")},
         ),
     )
 
@@ -173,6 +173,13 @@ class UsageRecordAdmin(ReadOnlyPanel):
     @display(description="To find the route")
     def resolve(self, row: UsageRecord) -> str:
         return milliseconds(row.resolve_us)
+
+    @display(description="Plan")
+    def planned(self, row: UsageRecord) -> str:
+        """The order in which it was to be tried, and beneath it what was left out."""
+        order, _, out = row.plan.partition(" | out: ")
+        parts = (order, *(f"left out: {each}" for each in out.split("; ") if each))
+        return format_html_join("", "<div>{}</div>", ((part,) for part in parts if part)) or "one place only"
 
     @display(description="Attempts")
     def tries(self, row: UsageRecord) -> str:

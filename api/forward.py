@@ -69,6 +69,7 @@ class _Forward:
         row = trip.row
         self.plan = self._resolve()
         row.resolve_us = microseconds(trip.started)
+        row.plan = self.plan.brief()
         called = 0
         now = asyncio.get_running_loop().time()
         try:

@@ -34,6 +34,12 @@ class UsageRecord(models.Model):
     fault = models.CharField(max_length=10, blank=True, help_text="caller, policy, upstream or gateway.")
     attempts = models.PositiveSmallIntegerField(default=0)
     attempt_log = models.JSONField(default=list, help_text="[{account, model, key, status, verdict, us}]")
+    plan = models.CharField(
+        max_length=1000,
+        blank=True,
+        db_default="",
+        help_text="Whom it was to ask, in order, and who was out and why; empty where there was one place only.",
+    )
     input_tokens = models.BigIntegerField(null=True)
     output_tokens = models.BigIntegerField(null=True)
     cache_read_tokens = models.BigIntegerField(null=True)

@@ -68,6 +68,7 @@ class Row(msgspec.Struct, omit_defaults=True):
     fault: str = ""
     attempts: int = 0
     attempt_log: list[Attempt] = []
+    plan: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None

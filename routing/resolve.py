@@ -89,6 +89,17 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     #: the next is asked where one refuses a request for its content
     content_fallback: bool = False
 
+    def brief(self) -> str:
+        """The plan in a line, as it is kept of a request: whom it would ask, and who was out and why.
+
+        Nothing, where there was one place to go and no other.
+        """
+        if len(self.candidates) == 1 and not self.dropped:
+            return ""
+        places = " > ".join(f"{one.account.name}/{one.upstream_model}" for one in self.candidates)
+        out = "; ".join(f"{one.what}: {one.reason}" for one in self.dropped)
+        return f"{places} | out: {out}" if out else places
+
 
 def resolve(snapshot: Snapshot, now: Now, ask: Ask) -> Plan:
     """The candidates of a request, best first. Raises Unresolved.

@@ -9,6 +9,7 @@ import pytest
 from providers.models import CatalogModel
 from routing import revisions
 from routing.health import CONSECUTIVE, Circuit, Failure, health
+from tests.people import client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -194,3 +195,16 @@ def test_a_sticky_models_conversations_stay_where_they_are_well(plane: Any) -> N
         plane.ask("sticky", messages=[{"role": "user", "content": f"{number}"}], **one)
     (other,) = set(asked_there(plane))
     assert other != place, "it moves, once, and whole"
+
+
+def test_the_plan_that_served_is_kept(plane: Any) -> None:
+    model = plane.scenario("status:500", "ok")
+    for _ in range(CONSECUTIVE + 1):
+        plane.ask(model)
+    plane.ask(plane.scenario("ok", public="alone"))
+    *_, first, alone = plane.rows(CONSECUTIVE + 2)
+    assert first.plan.startswith("up/ok | out: up/status:500: it failed and rests for ")
+    assert alone.plan == "", "there was one place only"
+    assert plane.rows()[0].plan == "up/status:500 > up/ok"
+    page = client("auditor").get(f"/admin/api/usagerecord/{first.pk}/change/").content.decode()
+    assert "left out: up/status:500: it failed and rests" in page
