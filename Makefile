@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-dep
 # Without it pytest keeps no rewritten tests, and every worker of every run pays 5 s to rewrite them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test conformance fuzz bench bench-scale bench-peers smoke lint lock clean
+.PHONY: run test openapi conformance fuzz bench bench-scale bench-peers smoke lint lock clean
 
 run: $(VENV)/made-from-$(LOCK)
 	@exec $(BIN)/python manage.py run
@@ -39,6 +39,11 @@ define install
 @$(INSTALL) -r $(1)
 @touch $(VENV)/made-from-$(1)
 endef
+
+# api/openapi.json from the views. It is emptied first, because the views read it: one that is broken is made anew too.
+openapi: $(VENV)/made-from-requirements-dev.txt
+	@echo '{}' > api/openapi.json
+	@$(BIN)/python manage.py shell -v 0 -c "from tests.openapi_document import KEPT, write; write(KEPT)"
 
 # Every recorded answer to every client dialect. The recordings lie beside the repository, not in it.
 conformance: $(VENV)/made-from-requirements-dev.txt

@@ -19,6 +19,7 @@ from api.auth import presented
 from api.errors import ApiError
 from api.exposition import BUCKETS, exposition
 from api.figures import Board, Figures, Histogram, collect
+from api.operations import Operation
 from api.usage import Row
 from keys.tokens import authenticate
 from providers import transport
@@ -101,12 +102,20 @@ class _Probe(View):
 class Healthz(_Probe):
     """Alive: the event loop answers."""
 
+    operations = {"get": Operation("isAlive", says={"200": "The process is alive."})}
+
     async def get(self, request: HttpRequest) -> HttpResponse:
         return HttpResponse(b"ok\n", content_type="text/plain")
 
 
 class Readyz(_Probe):
     """Ready: a snapshot serves. Without a database it is ready and says that it is degraded."""
+
+    operations = {
+        "get": Operation(
+            "isReady", "Readiness", says={"200": "It has a configuration that may serve.", "503": "It has none."}
+        )
+    }
 
     async def get(self, request: HttpRequest) -> HttpResponse:
         ready = store.ready and not stopping
@@ -123,6 +132,8 @@ class Readyz(_Probe):
 
 class Metrics(_Probe):
     """Figures of all processes of this home, as Prometheus reads them; names of models and accounts for admins only."""
+
+    operations = {"get": Operation("measure", says={"200": "Figures for Prometheus."})}
 
     async def get(self, request: HttpRequest) -> HttpResponse:
         board = _board()

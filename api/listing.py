@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from api.answer import JSON, Answer
 from api.errors import ApiError, Fault
 from api.naming import plan_for
+from api.operations import Operation
 from api.views import DataView
 from providers.families import OPENAI_CHAT
 from routing.allow import allowed_models
@@ -82,6 +83,13 @@ class Models(DataView):
     """GET /v1/models: the models that the token may use."""
 
     http_method_names = ["get"]
+    operations = {
+        "get": Operation(
+            "listModels",
+            {OPENAI_CHAT: "Models", "anthropic_messages": "AnthropicModels", "google_generate": "GoogleModels"},
+            parameters=("anthropic-version",),
+        )
+    }
 
     async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # ASGI
         self.dialect = _asked_in(request)  # type: ignore[misc]  # of this one request
@@ -104,10 +112,18 @@ class Models(DataView):
 class Model(Models):
     """GET /v1/models/{id}; ids hold slashes."""
 
-    async def get(self, request: Request, name: str) -> HttpResponse:  # type: ignore[override]  # has a name
+    operations = {
+        "get": Operation(
+            "model",
+            {OPENAI_CHAT: "Model", "anthropic_messages": "AnthropicModel", "google_generate": "GoogleModel"},
+            parameters=("anthropic-version",),
+        )
+    }
+
+    async def get(self, request: Request, model: str) -> HttpResponse:  # type: ignore[override]  # has a model
         http: Any = request._request
         snapshot: Snapshot = http.snapshot
-        name = name.strip()
+        name = model.strip()
         public = snapshot.aliases.get(name, name)
         for entry in allowed_models(snapshot, http.project.id):
             if entry.name == public:

@@ -19,6 +19,7 @@ from api.body import read_json, unreadable
 from api.counting import Counting
 from api.errors import ApiError, Fault
 from api.keeping import Turn
+from api.operations import Operation
 from api.turns import DIALECT, Links, Turning, no_earlier, with_earlier, with_items
 from api.views import Conversation, DataView, refuse_if_full
 from providers.dialects.jsonio import BadBody, Fields
@@ -35,6 +36,7 @@ class Responses(Conversation):
 
     endpoint = "responses"
     dialect = DIALECT
+    operations = {"post": Operation("respond", "Response", "ResponsesRequest", streams=True)}
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields, links = await self._whole(request)
@@ -75,6 +77,7 @@ class InputTokens(Responses):
     """POST /v1/responses/input_tokens: how many tokens the request has, earlier turns included."""
 
     endpoint = "count_tokens"
+    operations = {"post": Operation("countInputTokens", "InputTokens", "InputTokensRequest")}
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields, _ = await self._whole(request)
@@ -87,18 +90,22 @@ class Stored(DataView):
     endpoint = "responses"
     dialect = DIALECT
     http_method_names = ["get", "delete"]
+    operations = {
+        "get": Operation("response", "Response"),
+        "delete": Operation("forgetResponse", "DeletedResponse"),
+    }
 
-    async def get(self, request: Request, name: str) -> HttpResponse:
+    async def get(self, request: Request, response: str) -> HttpResponse:
         if _query(request).get("stream", ["false"])[-1] not in ("", "false", "0"):
             raise ApiError(Fault.UNSUPPORTED, "A kept response is not streamed.", param="stream")
-        turn = self._seen(await _found(request, name))
+        turn = self._seen(await _found(request, response))
         with _in_hand(turn):
             return self._say_turn(await background.present(self.trip, turn))
 
-    async def delete(self, request: Request, name: str) -> HttpResponse:
-        if not await recalling.forget(_project(request), name):
-            raise _missing(name)
-        return self._say(msgspec.json.encode({"id": name, "object": "response", "deleted": True}))
+    async def delete(self, request: Request, response: str) -> HttpResponse:
+        if not await recalling.forget(_project(request), response):
+            raise _missing(response)
+        return self._say(msgspec.json.encode({"id": response, "object": "response", "deleted": True}))
 
     def _seen(self, turn: Turn) -> Turn:
         """A turn that was found; the answer says where one is made that is asked after."""
@@ -121,9 +128,10 @@ class Cancelled(Stored):
     """POST /v1/responses/{id}/cancel: calls off what is being made in the background."""
 
     http_method_names = ["post"]
+    operations = {"post": Operation("cancelResponse", "Response")}
 
-    async def post(self, request: Request, name: str) -> HttpResponse:
-        turn = self._seen(await _found(request, name))
+    async def post(self, request: Request, response: str) -> HttpResponse:
+        turn = self._seen(await _found(request, response))
         with _in_hand(turn):
             return self._say_turn(await background.cancelled(self.trip, turn))
 
@@ -132,10 +140,11 @@ class InputItems(Stored):
     """GET /v1/responses/{id}/input_items: what the response answered, earlier turns included."""
 
     http_method_names = ["get"]
+    operations = {"get": Operation("inputItems", "InputItems", parameters=("limit", "order", "after"))}
 
-    async def get(self, request: Request, name: str) -> HttpResponse:
+    async def get(self, request: Request, response: str) -> HttpResponse:
         query = _query(request)
-        turn = await _found(request, name)
+        turn = await _found(request, response)
         if turn.alone:
             text = "The upstream alone knows what this response answers."
             raise ApiError(Fault.RESPONSE_NOT_FOUND, text, step="Ask its provider.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from api.counting import Counting
 from api.embedding import Embedding
 from api.errors import ApiError, Fault
 from api.lanes import Asked
+from api.operations import Operation
 from api.refusals import dialect_of
 from api.trip import Trip
 from providers.families import OPENAI_CHAT
@@ -34,6 +36,8 @@ from routing.store import store
 _BETA = re.compile(r"[A-Za-z0-9._\-]{1,64}(?:\s*,\s*[A-Za-z0-9._\-]{1,64}){0,31}\Z")
 _AUTHENTICATORS = (ProjectToken(),)
 _PERMISSIONS = (HasProject(),)
+#: What Anthropic's SDKs send besides a token.
+_ANTHROPICS = ("anthropic-version", "anthropic-beta")
 
 
 class DrfRequest(Request):
@@ -68,6 +72,8 @@ class DataView(APIView):
     endpoint: ClassVar[str] = ""
     #: What the client speaks, and is answered in, errors included.
     dialect: ClassVar[str] = OPENAI_CHAT
+    #: What is taken and answered, by method in lower case, or by the verb that the path ends in.
+    operations: ClassVar[Mapping[str, Operation]]
     trip: Trip
 
     async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # async
@@ -151,6 +157,7 @@ class ChatCompletions(Conversation):
     """POST /v1/chat/completions."""
 
     endpoint = "chat/completions"
+    operations = {"post": Operation("chat", "ChatAnswer", "ChatRequest", streams=True)}
 
 
 class Completions(Conversation):
@@ -158,6 +165,7 @@ class Completions(Conversation):
 
     endpoint = "completions"
     dialect = "openai_completions"
+    operations = {"post": Operation("complete", "ChatAnswer", "CompletionRequest", streams=True)}
 
 
 class Messages(Conversation):
@@ -165,6 +173,7 @@ class Messages(Conversation):
 
     endpoint = "messages"
     dialect = "anthropic_messages"
+    operations = {"post": Operation("message", "Message", "MessagesRequest", _ANTHROPICS, streams=True)}
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields = await read_json(request)
@@ -176,6 +185,7 @@ class CountTokens(Conversation):
 
     endpoint = "count_tokens"
     dialect = "anthropic_messages"
+    operations = {"post": Operation("countTokens", "CountedTokens", "CountTokensRequest", _ANTHROPICS)}
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields = await read_json(request)
@@ -187,11 +197,17 @@ class GenerateContent(Conversation):
 
     endpoint = "generateContent"
     dialect = "google_generate"
+    operations = {
+        "generateContent": Operation("generateContent", "GenerateContentAnswer", "GenerateContentRequest"),
+        "streamGenerateContent": Operation(
+            "streamGenerateContent", "GenerateContentAnswer", "GenerateContentRequest", streams=True
+        ),
+    }
 
-    async def post(self, request: Request, name: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
+    async def post(self, request: Request, model: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a model
         fields = await read_json(request)
         stream = verb == "streamGenerateContent"
-        return await forward.answer(self.trip, Asked(self.dialect, fields, model=name, stream=stream))
+        return await forward.answer(self.trip, Asked(self.dialect, fields, model=model, stream=stream))
 
 
 class CountGooglesTokens(Conversation):
@@ -199,16 +215,18 @@ class CountGooglesTokens(Conversation):
 
     endpoint = "count_tokens"
     dialect = "google_generate"
+    operations = {"post": Operation("countGooglesTokens", "TotalTokens", "CountGooglesTokensRequest")}
 
-    async def post(self, request: Request, name: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
+    async def post(self, request: Request, model: str) -> HttpResponseBase:  # type: ignore[override]  # has a model
         fields = await read_json(request)
-        return await counting.count(self.trip, Counting(self.dialect, fields, model=name))
+        return await counting.count(self.trip, Counting(self.dialect, fields, model=model))
 
 
 class Embeddings(Conversation):
     """POST /v1/embeddings."""
 
     endpoint = "embeddings"
+    operations = {"post": Operation("embed", "Embeddings", "EmbeddingsRequest")}
 
     async def post(self, request: Request) -> HttpResponseBase:
         fields = await read_json(request)
@@ -220,14 +238,20 @@ class EmbedContent(Conversation):
 
     endpoint = "embeddings"
     dialect = "google_generate"
+    operations = {
+        "embedContent": Operation("embedContent", "Embedded", "EmbedContentRequest"),
+        "batchEmbedContents": Operation("batchEmbedContents", "AllEmbedded", "BatchEmbedContentsRequest"),
+    }
 
-    async def post(self, request: Request, name: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a name
+    async def post(self, request: Request, model: str, verb: str) -> HttpResponseBase:  # type: ignore[override]  # has a model
         fields = await read_json(request)
-        return await forward.answer(self.trip, Embedding(self.dialect, fields, verb, model=name))
+        return await forward.answer(self.trip, Embedding(self.dialect, fields, verb, model=model))
 
 
 class NotFound(DataView):
     """Any other path below /v1: the same refusal for all, after the same authentication, in the path's dialect."""
+
+    schema = None  # what is not there is not described
 
     async def dispatch(self, request: ASGIRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # async
         self.dialect = dialect_of(request.path)  # type: ignore[misc]  # this view's is not of its class

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from api.openapi import document
 from providers.families import FAMILIES
 from providers.quirk_forms import FORMS
+from tests.openapi_document import document
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -1,7 +1,8 @@
-"""The schemas, answers and headers that `api.openapi` describes endpoints with. Pure.
+"""The schemas, parameters, headers and errors that endpoints are described with. Pure.
 
 Kept by hand: bodies are relayed or translated, never parsed into serializers, so there is nothing to derive them from.
-A schema names what the gateway itself reads or promises, and leaves room for whatever else the dialect has.
+A schema names what the gateway itself reads or promises, and leaves room for whatever else the dialect has. Views say
+which they take and answer (`api.operations`). `make openapi` puts them into the document; nothing else reads them.
 """
 
 from __future__ import annotations
@@ -193,16 +194,45 @@ SCHEMAS: Final[dict[str, Schema]] = {
         {"error": one({"code": {"type": "integer"}, "message": STRING, "status": STRING}, "code", "message", "status")},
         "error",
     ),
+    "AnyError": {"anyOf": [ref("OpenAIError"), ref("AnthropicError"), ref("GoogleError")]},
     "Event": one(
         {"event": STRING, "data": STRING},
         "data",
         says="A server-sent event, its data JSON of the dialect. Streams end with the dialect's own last event.",
     ),
+    "OpenApi": one({"openapi": STRING, "info": one({}), "paths": one({})}, "openapi", "info", "paths"),
     "Readiness": one(
         {"ready": _FLAG, "revision": NUMBER},
         "ready",
         says="What is served, since when, and whether anything is wrong.",
     ),
+}
+
+#: By their names: those of a path by what its URL pattern calls them, others by what views say.
+PARAMETERS: Final[dict[str, Schema]] = {
+    "model": {
+        "in": "path",
+        "schema": STRING | {"minLength": 1, "maxLength": 191, "examples": ["echo"]},
+        "description": "A public name or `auto`; it may hold slashes.",
+    },
+    "response": {
+        "in": "path",
+        "schema": STRING | {"pattern": "^[A-Za-z0-9_-]{1,191}$"},
+        "description": "The id of a response that the project was given and that was kept.",
+    },
+    "limit": {"in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}},
+    "order": {"in": "query", "schema": {"enum": ["asc", "desc"], "default": "desc"}},
+    "after": {"in": "query", "schema": STRING, "description": "The id of an item."},
+    "anthropic-version": {
+        "in": "header",
+        "schema": STRING,
+        "description": "As Anthropic's SDKs send it. GET /v1/models answers in Anthropic's shape where it is there.",
+    },
+    "anthropic-beta": {
+        "in": "header",
+        "schema": STRING | {"pattern": r"^[A-Za-z0-9._\-]{1,64}(,[A-Za-z0-9._\-]{1,64}){0,31}$"},
+        "description": "Names of beta features, passed on to upstreams that speak Anthropic's dialect.",
+    },
 }
 
 HEADERS: Final[dict[str, Schema]] = {
@@ -237,20 +267,28 @@ SECURITY: Final[dict[str, Schema]] = {
     "api-key": {"type": "apiKey", "in": "header", "name": "api-key", "description": "As Azure's do."},
 }
 
+#: Every way a request may fail, by status. An upstream's own status is passed on.
+FAILURES: Final = {
+    "400": "The request cannot be understood, or not be served as it is.",
+    "401": "No valid project token, or an upstream that refused our key.",
+    "404": "No such model, or none that the token may use.",
+    "429": "Rate limited: see retry-after.",
+    "default": "Any other error: its code is in x-jackfield-error.",
+}
+
 
 def headers(names: tuple[str, ...]) -> dict[str, Schema]:
     """These headers, by reference."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def errors(schema: str) -> dict[str, Schema]:
-    """Every way a request may fail, in one dialect's envelope. An upstream's own status is passed on."""
-    content = {"application/json": {"schema": ref(schema)}}
-    told = {"content": content, "headers": headers(REFUSED)}
-    return {
-        "400": told | {"description": "The request cannot be understood, or not be served as it is."},
-        "401": told | {"description": "No valid project token, or an upstream that refused our key."},
-        "404": told | {"description": "No such model, or none that the token may use."},
-        "429": told | {"description": "Rate limited: see retry-after."},
-        "default": told | {"description": "Any other error: its code is in x-jackfield-error."},
+#: Each failure in each envelope.
+RESPONSES: Final[dict[str, Schema]] = {
+    f"{envelope}{status.capitalize()}": {
+        "description": text,
+        "headers": headers(REFUSED),
+        "content": {"application/json": {"schema": ref(envelope)}},
     }
+    for envelope in ("OpenAIError", "AnthropicError", "GoogleError", "AnyError")
+    for status, text in FAILURES.items()
+}
