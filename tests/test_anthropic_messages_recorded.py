@@ -253,4 +253,4 @@ def test_errors_have_the_words_of_the_recorded_ones(case: dict[str, Any]) -> Non
     client = ANTHROPIC_MESSAGES.client
     assert client is not None
     error = {"message": said["error"]["message"], "status": case["status"], "type": "x", "code": "y", "param": None}
-    assert json.loads(client.envelope(error)) == {"type": "error", "error": said["error"]}
+    assert json.loads(client.envelope(error)) == {"type": "error", "error": {**said["error"], "code": "y"}}

@@ -32,10 +32,13 @@ def error_type(status: int) -> str:
 
 
 def envelope(error: Mapping[str, Any]) -> bytes:
-    """`{"type": "error", "error": {"type", "message"}}`."""
+    """`{"type": "error", "error": {"type", "message"}}`, with our own `code`, which Anthropic has none of."""
     status = error.get("status")
     kind = error_type(status if isinstance(status, int) else _SERVER)
-    return _encode({"type": "error", "error": {"type": kind, "message": str(error.get("message") or "")}})
+    said = {"type": kind, "message": str(error.get("message") or "")}
+    if error.get("code"):
+        said["code"] = str(error["code"])
+    return _encode({"type": "error", "error": said})
 
 
 def event(error: Mapping[str, Any]) -> bytes:
