@@ -186,7 +186,10 @@ SCHEMAS: Final[dict[str, Schema]] = {
         "error",
     ),
     "AnthropicError": one(
-        {"type": {"const": "error"}, "error": one({"type": STRING, "message": STRING}, "type", "message")},
+        {
+            "type": {"const": "error"},
+            "error": one({"type": STRING, "message": STRING, "code": STRING}, "type", "message"),
+        },
         "type",
         "error",
     ),

@@ -13,7 +13,7 @@ Every error is told in the dialect of the endpoint that was asked, so that its S
 | endpoint | envelope |
 |---|---|
 | OpenAI's, and anything unknown | `{"error": {"message", "type", "param", "code"}}` |
-| `/v1/messages…` | `{"type": "error", "error": {"type", "message"}}`, the type being Anthropic's word for the status |
+| `/v1/messages…` | `{"type": "error", "error": {"type", "message", "code"}}`, the type in Anthropic's words |
 | `…/models/{model}:…`, all of `/v1beta` | `{"error": {"code", "message", "status"}}`, the status being Google's word |
 
 Every error has these headers:

@@ -78,7 +78,7 @@ def test_a_relayed_answer_without_a_model_gets_none() -> None:
 )
 def test_error_types(status: int, expected: str) -> None:
     error = {"message": "m", "type": "server_error", "code": "c", "param": None, "status": status}
-    body = {"type": "error", "error": {"type": expected, "message": "m"}}
+    body = {"type": "error", "error": {"type": expected, "message": "m", "code": "c"}}
     assert json.loads(envelope(error)) == body
     (found,) = sse.Splitter().feed(event(error))
     assert (found.name, json.loads(found.data or b"")) == ("error", body)

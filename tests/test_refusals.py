@@ -45,7 +45,7 @@ def test_the_path_tells(path: str, dialect: str) -> None:
 def test_refusals_before_a_view(plane: Any, headers: dict[str, str]) -> None:
     """An unknown path, a foreign host, an ambiguous header: of the data plane, of the handler, of the protocol."""
     said = plane.client.post("/v1/messages/batches", json={}, headers=headers).json()
-    assert (said["type"], set(said["error"])) == ("error", {"type", "message"})
+    assert (said["type"], set(said["error"])) == ("error", {"type", "message", "code"})
     said = plane.client.post("/v1beta/cachedContents", json={}, headers=headers).json()
     assert set(said["error"]) >= {"code", "message", "status"}
     said = plane.client.post("/v1/embeddings", json={}, headers=headers).json()
