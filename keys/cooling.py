@@ -24,6 +24,8 @@ class Cooling:
         self.clock = clock
         #: cooled here and not yet told to the others; the oldest fall out if nobody listens
         self.outbox: deque[tuple[str, float]] = deque(maxlen=1024)
+        #: free again before their time, and not yet told to the others
+        self.freed: deque[str] = deque(maxlen=1024)
         self._until: dict[str, float] = {}
 
     def cool(self, fingerprint: str, seconds: float) -> None:
@@ -61,8 +63,9 @@ class Cooling:
         return bool(self._until)
 
     def clear(self, fingerprint: str) -> None:
-        """Let a key be used again here."""
-        self._until.pop(fingerprint, None)
+        """Let a key be used again."""
+        if self._until.pop(fingerprint, None) is not None:
+            self.freed.append(fingerprint)
 
     def __len__(self) -> int:
         return len(self._until)

@@ -26,9 +26,11 @@ from api.body import limited, refuse_larger
 from api.errors import ApiError, Fault
 from api.handler import DataHandler
 from api.refusals import refusal
+from keys.mirror import Mirror
 from keys.pool import pool
 from project import checks
 from providers import transport
+from routing.health import NAME, SHARED, health
 from routing.minting import minter
 from routing.store import store
 
@@ -100,6 +102,9 @@ async def lifespan(receive: Receive, send: Send) -> None:
         return
     await store.start()
     await pool.start(settings.REDIS_URL)
+    places = Mirror(health, settings.REDIS_URL, SHARED, NAME)
+    if settings.REDIS_URL:
+        places.start()
     store.followers.append(minter.wake)
     minter.start()
     data_plane.start()
@@ -109,6 +114,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
     store.followers.remove(minter.wake)
     await sync_to_async(minter.stop)()
     await store.stop()
+    await places.stop()
     await pool.stop()
     await transport.aclose()
     await send({"type": "lifespan.shutdown.complete"})

@@ -12,12 +12,16 @@ for it: where all circuits are open, they are asked anyway, and the first answer
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+#: What places are called in the set that processes share, and the set's name.
+SHARED: Final = "jackfield:resting-places"
+NAME: Final = re.compile(rb"[1-9][0-9]{0,17}:.{1,191}\Z", re.DOTALL)
 #: (account id, upstream model)
 Place = tuple[int, str]
 
@@ -80,6 +84,16 @@ class Figures(NamedTuple):
         return failed / (failed + self.served) if failed + self.served >= 1 else None
 
 
+class _Told:
+    """What the other processes are to hear: `keys.mirror` takes it from here."""
+
+    def __init__(self) -> None:
+        #: (name of a place, until when its circuit is open)
+        self.outbox: deque[tuple[str, float]] = deque(maxlen=1024)
+        #: names of places whose circuits closed
+        self.freed: deque[str] = deque(maxlen=1024)
+
+
 class _Record:
     """One place. `until`: when an open circuit lets a request through; 0.0 while it is closed."""
 
@@ -93,13 +107,17 @@ class _Record:
         "heard",
         "in_flight",
         "in_row",
+        "name",
         "probing",
         "served",
+        "told",
         "total",
         "until",
     )
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, name: str, told: _Told) -> None:
+        self.name = name
+        self.told = told
         self.heard = self.faded_at = now
         self.in_flight = 0
         self.first_byte: float | None = None
@@ -132,8 +150,13 @@ class _Record:
         self.first_bytes.append(seconds)
         self.heard = now
         if self.until:
-            self.until = 0.0
-            self.failures.clear()
+            self.close()
+            self.told.freed.append(self.name)
+
+    def close(self) -> None:
+        """Requests may go there again."""
+        self.until = 0.0
+        self.failures.clear()
 
     def finished(self, now: float, seconds: float) -> None:
         self.fade(now)
@@ -164,6 +187,7 @@ class _Record:
         self.ejections += 1
         self.ejected_at = now
         self.until = now + min(REST * self.ejections, LONGEST_REST)
+        self.told.outbox.append((self.name, self.until))
 
 
 class Watch:
@@ -215,34 +239,55 @@ class Health:
     """All places of one event loop. `clock` gives monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
+        self._told = _Told()
+        self.outbox, self.freed = self._told.outbox, self._told.freed
         self._places: dict[Place, _Record] = {}
 
     def watch(self, place: Place) -> Watch:
         """A request is being sent there."""
+        return Watch(self._record(place), self.clock)
+
+    def _record(self, place: Place) -> _Record:
         record = self._places.get(place)
         if record is None:
             if len(self._places) >= MAX_PLACES:
                 self._forget()
-            record = self._places[place] = _Record(self._clock())
-        return Watch(record, self._clock)
+            record = self._places[place] = _Record(self.clock(), f"{place[0]}:{place[1]}", self._told)
+        return record
+
+    def learn(self, remaining: Mapping[str, float]) -> None:
+        """Whose circuits are open in any process: name -> seconds left. What is not among them is closed here too."""
+        now = self.clock()
+        untold = {name for name, _ in self.outbox}
+        for name, seconds in remaining.items():
+            account, _, model = name.partition(":")
+            if name in self.freed or not 0 < seconds <= LONGEST_REST + 1:
+                continue
+            record = self._record((int(account), model))
+            if not record.until:
+                record.until = now + seconds
+        for record in self._places.values():
+            if record.until > now and record.name not in remaining and record.name not in untold:
+                record.close()
+                record.in_row = 0
 
     def circuit(self, place: Place) -> Circuit:
         """Whether requests may go there now."""
         record = self._places.get(place)
         if record is None or not record.until:
             return Circuit.CLOSED
-        return Circuit.OPEN if record.probing or self._clock() < record.until else Circuit.HALF_OPEN
+        return Circuit.OPEN if record.probing or self.clock() < record.until else Circuit.HALF_OPEN
 
     def rests(self, place: Place) -> float:
         """Seconds until a request is let through; 0.0 where one is."""
         record = self._places.get(place)
-        return max(record.until - self._clock(), 0.0) if record is not None and record.until else 0.0
+        return max(record.until - self.clock(), 0.0) if record is not None and record.until else 0.0
 
     def latency(self, place: Place) -> float | None:
         """Seconds to the first byte there of late, or None."""
         record = self._places.get(place)
-        if record is None or self._clock() - record.heard > MAX_AGE:
+        if record is None or self.clock() - record.heard > MAX_AGE:
             return None
         return record.first_byte
 
@@ -256,7 +301,7 @@ class Health:
         record = self._places.get(place)
         if record is None:
             return Figures()
-        now = self._clock()
+        now = self.clock()
         record.fade(now)
         fresh = now - record.heard <= MAX_AGE
         return Figures(
@@ -279,6 +324,8 @@ class Health:
     def clear(self) -> None:
         """Forget everything."""
         self._places.clear()
+        self.outbox.clear()
+        self.freed.clear()
 
     def _forget(self) -> None:
         """Of the places where no request is, leave out a tenth: first those that never served and do not rest, as do

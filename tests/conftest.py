@@ -20,7 +20,10 @@ import paid_once
 from providers import sandbox
 
 #: The faulty upstream of the data plane's tests, the scripted ones of the SDKs' and of embeddings', files elsewhere.
-pytest_plugins = ("tests.faults.fixtures", "tests.sdk_fixtures", "tests.embedding_upstreams", "tests.elsewhere")
+pytest_plugins = (
+    *("tests.faults.fixtures", "tests.faults.redis_server", "tests.sdk_fixtures"),
+    *("tests.embedding_upstreams", "tests.elsewhere"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

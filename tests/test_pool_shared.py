@@ -1,14 +1,10 @@
 """Resting keys rest in every process: through Redis, and without it where it is gone."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
 import time
 
 import pytest
 
-from installation import free_port
 from keys.cooling import Cooling
 from keys.mirror import NAME, Mirror
 from keys.pool import KeyPool
@@ -19,41 +15,6 @@ from tests.promises import within
 @pytest.fixture
 def clock():
     return Clock()
-
-
-@pytest.fixture
-def redis_server(tmp_path):
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("redis-server is not installed")
-    pytest.importorskip("redis")
-    port = free_port()
-
-    class Server:
-        url = f"redis://127.0.0.1:{port}/0"
-        process = None
-
-        def start(self):
-            command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            end = time.monotonic() + 30
-            while time.monotonic() < end:
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        return
-                time.sleep(0.02)
-            raise AssertionError("redis-server did not start")
-
-        def stop(self):
-            if self.process is not None:
-                self.process.kill()
-                self.process.wait()
-                self.process = None
-
-    server = Server()
-    server.start()
-    yield server
-    server.stop()
 
 
 async def until(condition):
