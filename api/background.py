@@ -25,12 +25,11 @@ from api.leasing import no_key, opened
 from api.trip import Trip
 from api.turns import DIALECT, linked
 from api.usage import Outcome, count
-from api.waiting import read_whole
+from api.waiting import whole_answer
 from keys.minted import minted
 from keys.order import in_order
 from keys.pool import Lease
 from keys.sealing import Unsealable
-from providers import transport
 from providers.credentials import CannotSign
 from providers.dialects.jsonio import BadBody
 from providers.dialects.registry import CLIENTS
@@ -155,15 +154,12 @@ async def _asked(request: Outgoing, candidate: Candidate, lease: Lease | None) -
     secrets = (lease.secret,) if lease is not None else ()
     try:
         async with asyncio.timeout(candidate.account.timeouts.total):
-            response = await transport.current().handle_async_request(request)
-            try:
-                status, body = response.status_code, await read_whole(response)
-            finally:
-                await response.aclose()
+            response, body = await whole_answer(request)
     except TimeoutError:
         raise ApiError(Fault.TOTAL_TIMEOUT) from None
     except httpx.HTTPError as problem:
         raise error_of(of_exception(problem), candidate, DIALECT) from None
+    status = response.status_code
     if status == HTTPStatus.UNAUTHORIZED and lease is not None:
         minted.refused(lease)
     if 200 <= status < 300:

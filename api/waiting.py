@@ -28,6 +28,15 @@ async def read_whole(response: httpx.Response) -> bytes:
     return await response.aread() if response.status_code < 300 else await read_some(response, MOST_ERROR)
 
 
+async def whole_answer(request: Outgoing) -> tuple[httpx.Response, bytes]:
+    """Send a request: its answer, closed, and the body of it. Raises httpx.HTTPError."""
+    response = await transport.current().handle_async_request(request)
+    try:
+        return response, await read_whole(response)
+    finally:
+        await response.aclose()
+
+
 async def settled(request: Outgoing, status: int, body: bytes, upstream: Upstream) -> tuple[int, bytes]:
     """Status and body of the answer that the upstream comes to, which may be what it said at once.
 
@@ -42,11 +51,8 @@ async def settled(request: Outgoing, status: int, body: bytes, upstream: Upstrea
                 url = urljoin(request.target, later.path)
                 if origin_of(url) != origin_of(request.target):  # a body never chooses where the credential goes
                     raise Broken(Fault.BAD_ANSWER)
-                response = await transport.current().handle_async_request(Outgoing("GET", url, headers, b"", call))
-                try:
-                    status, body = response.status_code, await read_whole(response)
-                finally:
-                    await response.aclose()
+                response, body = await whole_answer(Outgoing("GET", url, headers, b"", call))
+                status = response.status_code
     except TimeoutError:
         raise Broken(Fault.TIMEOUT) from None
     return status, body
