@@ -13,11 +13,10 @@ import asyncio
 import base64
 import weakref
 from collections.abc import Iterable
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx
-import msgspec
 from django.conf import settings
 
 from api.errors import ApiError, Fault
@@ -49,8 +48,6 @@ _UNTOLD: Final = frozenset(("", "application/octet-stream", "binary/octet-stream
 _IN_URLS: Final = "%/:=&?~#+!$,;'@()*[]"
 _PLACE: Final = "it, and wherever it redirects to, must be an https URL on port 443 of a host with public addresses"
 
-#: Bytes that the requests of this process hold.
-_held = 0
 _rooms: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
@@ -62,18 +59,21 @@ class _Full(Exception):
     """The requests of this process hold as much as they may."""
 
 
-class _Budget(msgspec.Struct):
+class _Budget:
     """Bytes that may still be read for a request, and those that it holds."""
 
-    left: int
-    held: int = 0
+    #: by all requests of this process
+    held_by_all: ClassVar[int] = 0
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.held = 0
 
     def hold(self, size: int) -> None:
         """Count what was read; less than nothing: what was given back. Raises _Full."""
-        global _held  # noqa: PLW0603 - of this process
         self.held += size
-        _held += size
-        if size > 0 and _held > max(MOST_HELD, settings.FETCH_MAX):
+        _Budget.held_by_all += size
+        if size > 0 and _Budget.held_by_all > max(MOST_HELD, settings.FETCH_MAX):
             raise _Full
 
 

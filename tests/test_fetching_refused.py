@@ -158,16 +158,16 @@ def test_requests_together_hold_so_much_and_no_more(place: Place, monkeypatch: p
     """A small request brings in large files: many at once are put off, and what was held is given back."""
     place.model("bedrock-converse")
     others = fetching.MOST_HELD - len(PNG) * 3 // 2
-    monkeypatch.setattr(fetching, "_held", others)
+    monkeypatch.setattr(fetching._Budget, "held_by_all", others)
     url, other = place.server.put("/a", PNG, "image/png"), place.server.put("/b", PNG, "image/png")
     for _ in range(3):
         assert place.chat(url).status_code == 200
     refused = place.chat(url, other)
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "gateway_overloaded")
-    assert refused.headers["retry-after"] == "1" and fetching._held == others
+    assert refused.headers["retry-after"] == "1" and fetching._Budget.held_by_all == others
     place.server.put("/gone", PNG, "image/png", 404)
     late = place.chat(f"{HOST}/gone", url)
-    assert late.status_code == 400 and fetching._held == others
+    assert late.status_code == 400 and fetching._Budget.held_by_all == others
 
 
 def test_a_url_is_no_place_for_megabytes(place: Place) -> None:
