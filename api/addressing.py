@@ -10,8 +10,9 @@ from api.trip import Trip
 from keys.pool import Lease
 from providers.credentials import CannotSign, Unsigned, sign
 from providers.exchange import Call, Outgoing
-from providers.hosts import BadUrl, UnfilledVariable, base_url, variables_of
+from providers.hosts import BadUrl, UnfilledVariable, base_url, origin_of, variables_of
 from providers.quirks import as_signed
+from providers.secrets import Secret
 from routing.candidates import Candidate
 
 Headers = tuple[tuple[str, str], ...]
@@ -20,16 +21,26 @@ Headers = tuple[tuple[str, str], ...]
 class Address:
     """One candidate's place, with the key that opens it."""
 
-    __slots__ = ("_candidate", "_lease", "_trip")
+    __slots__ = ("_at", "_candidate", "_lease", "_trip")
 
     def __init__(self, trip: Trip, candidate: Candidate, lease: Lease | None) -> None:
         self._trip = trip
         self._candidate = candidate
         self._lease = lease
+        #: at the worker that takes the job, where workers do
+        self._at = candidate.seat
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """What requests are signed with here: it is taken out of what the upstream says."""
+        known = (self._lease.secret if self._lease is not None else None, self._at.secret if self._at else None)
+        return tuple(secret for secret in known if secret)
 
     def base(self) -> str:
         """Below which URL requests go; made once per snapshot. Raises BadUrl."""
         candidate, lease = self._candidate, self._lease
+        if self._at is not None:
+            return self._at.url
         if lease is not None and lease.api and not candidate.account.base_url:
             return lease.api  # where the issuer of its access token wants it
         assert self._trip.snapshot is not None
@@ -55,6 +66,12 @@ class Address:
             ("via", identity.via()),
             *(lease.headers if lease is not None else ()),
         ]
+        if self._at is not None:
+            if origin_of(url) != origin_of(self._at.url):
+                raise BadUrl("the route's address is not the worker's")
+            if self._at.secret:
+                said.append(("authorization", f"Bearer {self._at.secret.reveal()}"))
+            return Outgoing(method, url, said, body, call)
         signed_as = as_signed(self._candidate.provider, self._candidate.quirks)
         unsigned = Unsigned(signed_as, method, url, said, body, self.variables())
         url, said = sign(unsigned, lease.secret if lease is not None else None)

@@ -52,9 +52,13 @@ class UsageChangeList(PanelChangeList):
             output=Sum("output_tokens"),
             cost=Sum("cost_micro"),
             unpriced=Count("id", filter=Q(cost_micro=None, attempts__gt=0)),
+            raced=Count("id", filter=Q(hedged=True)),
+            lost=Sum("hedge_cost_micro"),
+            lost_unknown=Count("id", filter=Q(hedged=True, hedge_cost_micro=None)),
         )
         self.totals = {
             **found,
+            "lost_usd": f"{(found['lost'] or 0) / 1_000_000:,.6f}",
             "bounded": found["requests"] == MOST_SUMMED,
             "usd": f"{(found['cost'] or 0) / 1_000_000:,.6f}",
         }
@@ -63,7 +67,7 @@ class UsageChangeList(PanelChangeList):
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyPanel):
     list_display = ("started", "project", "model", "served_by", "result", "error", "tokens", "cost", "took", "revision")
-    list_filter = ("outcome", FaultFilter, "stream", "status")
+    list_filter = ("outcome", FaultFilter, "stream", "hedged", "status")
     list_before_template = "admin/api/usagerecord/totals.html"
     search_fields = ("=request_id", "=project", "=model", "=account", "=upstream_model", "=key_fingerprint")
     search_help_text = "Exact: request id, project, model, account, upstream model or key fingerprint"
@@ -97,12 +101,14 @@ class UsageRecordAdmin(ReadOnlyPanel):
             },
         ),
         (
-            "Tokens and cost",
+            "Tokens, images and cost",
             {
                 "fields": (
                     ("input_tokens", "output_tokens"),
                     ("cache_read_tokens", "cache_write_tokens"),
-                    ("reasoning_tokens", "cost"),
+                    ("reasoning_tokens", "images"),
+                    ("cost", "hedge_cost"),
+                    "hedged",
                 )
             },
         ),
@@ -154,6 +160,13 @@ class UsageRecordAdmin(ReadOnlyPanel):
             return "unknown" if row.attempts else "0"
         return f"{row.cost_micro / 1_000_000:.6f}"
 
+    @display(description="Hedging, USD at least")
+    def hedge_cost(self, row: UsageRecord) -> str:
+        """Of the place that was given up: its prompt; what it had written by then nobody tells."""
+        if row.hedge_cost_micro is None:
+            return "unknown" if row.hedged else "-"
+        return f"{row.hedge_cost_micro / 1_000_000:.6f}"
+
     @display(description="Total")
     def took(self, row: UsageRecord) -> str:
         return milliseconds(row.total_us)
@@ -195,4 +208,5 @@ def milliseconds(microseconds: int | None) -> str:
 def _told(attempt: dict[str, Any]) -> str:
     key = f", key {attempt['key']}" if attempt.get("key") else ""
     came = " ".join(str(attempt[name]) for name in ("status", "verdict") if attempt.get(name)) or "no answer"
-    return f"{attempt.get('account')} / {attempt.get('model')}{key}: {came}, {milliseconds(attempt.get('us'))}"
+    twice = ", sent again after its connection was lost" if attempt.get("again") else ""
+    return f"{attempt.get('account')} / {attempt.get('model')}{key}: {came}, {milliseconds(attempt.get('us'))}{twice}"

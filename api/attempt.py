@@ -6,7 +6,6 @@ What an upstream did wrong comes back as a verdict; api.forward decides what is 
 from __future__ import annotations
 
 import asyncio
-import time
 from http import HTTPStatus
 from typing import Final
 
@@ -14,13 +13,14 @@ import httpx
 import msgspec
 from django.http import HttpResponseBase
 
+from api import seating
 from api.addressing import Address
 from api.answer import JSON, STREAM, Answer, EventStream
 from api.errors import ApiError, Fault
 from api.failing import failure_of, is_whole, verdict_of
 from api.lanes import Asked
 from api.relay import CLOCKS_DIFFER, Broken, Pump
-from api.trip import Trip
+from api.trip import Trip, Try
 from api.usage import Attempt, Outcome, microseconds
 from api.waiting import read_whole, settled
 from keys.minted import minted
@@ -32,13 +32,13 @@ from providers.dialects.jsonio import BadBody
 from providers.dialects.registry import UPSTREAMS
 from providers.dialects.sse import EventTooLong
 from providers.dialects.usage import Usage
+from providers.dialects.values import is_text
 from providers.exchange import Call, CallClock, Outgoing
 from providers.families import FAMILIES
 from providers.hosts import BadUrl
 from providers.secrets import Secret
 from providers.verdicts import Verdict, judge, judge_event, of_exception
 from routing.candidates import Candidate
-from routing.health import health
 
 #: What speaks against one upstream: another one of the model's may be able to.
 _ELSEWHERE: Final = frozenset(
@@ -62,13 +62,17 @@ class Exchange:
         "_asked",
         "_candidate",
         "_clock",
+        "_dropped",
         "_due",
+        "_fingerprint",
+        "_first_byte_us",
         "_lease",
         "_public",
         "_request",
         "_stream",
         "_told",
         "_trip",
+        "_try",
         "_usage",
     )
 
@@ -80,6 +84,7 @@ class Exchange:
         self._asked = asked
         self._candidate = candidate
         self._lease = lease
+        self._fingerprint = lease.key.fingerprint if lease is not None else ""
         self._address = Address(trip, candidate, lease)
         self._public = public
         self._due = due
@@ -87,6 +92,9 @@ class Exchange:
         self._clock = CallClock()
         #: of a whole answer
         self._usage: Usage | None = None
+        self._dropped: tuple[str, ...] = ()
+        self._try: Try | None = None
+        self._first_byte_us: int | None = None
         try:
             self._request = self._encode()
         except (BadUrl, CannotSign) as problem:
@@ -106,43 +114,66 @@ class Exchange:
         told = self._told = self._asked.told(candidate, model, self._stream, self._address.variables())
         if told.dropped and trip.wants_all():
             raise ApiError(Fault.UNSUPPORTED, f"'{candidate.public_name}' cannot be told: {', '.join(told.dropped)}.")
-        trip.dropped = ("stream", *told.dropped) if self._asked.stream and not self._stream else told.dropped
+        self._dropped = ("stream", *told.dropped) if self._asked.stream and not self._stream else told.dropped
         url = self._asked.url(self._address.base(), candidate.family, model, self._stream)
         headers = (("content-type", "application/json"), ("accept", told.accept), *told.headers)
-        timeouts, ponders = account.timeouts, FAMILIES[candidate.family].ponders
+        timeouts, ponders = account.timeouts, max(FAMILIES[candidate.family].ponders, self._asked.ponders)
         if timeouts.first_byte < ponders:
             timeouts = msgspec.structs.replace(timeouts, first_byte=ponders)
-        call = Call(account.private_network, timeouts, self._clock)
+        call = Call(
+            *(account.private_network, timeouts, self._clock),
+            worker=candidate.seat is not None,
+            twice=self._asked.may_race,
+        )
         return self._address.request("POST", url, headers, told.body, call)
 
     # --- and back ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> HttpResponseBase | Verdict:
-        """Send: an answer for the client, or what its failure means. A whole answer closes the trip."""
-        trip, row, candidate = self._trip, self._trip.row, self._candidate
-        row.attempts += 1
-        attempt = Attempt(candidate.account.name, candidate.upstream_model, row.key_fingerprint)
-        row.attempt_log.append(attempt)
-        trip.sent()
-        watch = trip.watch = health.watch(candidate.place)
-        start = time.perf_counter()
-        outcome = await self._judged(attempt)
-        row.connect_us = self._clock.connect_us
-        if attempt.status == HTTPStatus.UNAUTHORIZED and self._lease is not None:
-            minted.refused(self._lease)
-        attempt.us = microseconds(start)
-        if isinstance(outcome, Verdict):
-            attempt.verdict = outcome.code
-            failure = failure_of(outcome.code)
-            if failure is None:
+        """Send: an answer for the client, or what its failure means. A whole answer closes the trip.
+
+        Where several calls are under way, the first that comes to an answer is it, and ends the others.
+        """
+        trip, candidate = self._trip, self._candidate
+        attempt = Attempt(candidate.account.name, candidate.upstream_model, self._fingerprint)
+        watch = seating.watch(candidate)
+        one = self._try = Try(attempt, candidate.facts, watch)
+        trip.sent(one)
+        try:
+            outcome = await self._judged(attempt)
+            if attempt.status == HTTPStatus.UNAUTHORIZED and self._lease is not None:
+                minted.refused(self._lease)
+            attempt.us = microseconds(one.started)
+            if isinstance(outcome, Verdict):
+                self._tell()
+                attempt.verdict = outcome.code
+                failure = failure_of(outcome.code)
+                if failure is not None:
+                    watch.failed(failure)
+                return outcome
+            watch.began(((self._first_byte_us or 0) - microseconds(trip.arrived, one.started)) / 1_000_000)
+        finally:
+            attempt.again = self._clock.alone
+            trip.ended(one)
+            if trip.watch is not watch:
                 watch.drop()
-            else:
-                watch.failed(failure)
-            return outcome
-        watch.began(((row.first_byte_us or 0) - microseconds(trip.arrived, start)) / 1_000_000)
         if isinstance(outcome, Answer):  # a stream closes the trip when it ends
             trip.close(Outcome.OK, outcome.status_code, self._usage)
         return outcome
+
+    def _serve(self) -> None:
+        """The answer is good: it is the request's."""
+        assert self._try is not None
+        self._trip.served(self._try)
+        self._tell()
+
+    def _tell(self) -> None:
+        """What there is to say of this call is so of the request: it was the last one, or serves."""
+        trip, row = self._trip, self._trip.row
+        trip.asks(self._candidate, self._fingerprint)
+        trip.dropped = self._dropped
+        row.connect_us = self._clock.connect_us
+        row.first_byte_us = self._first_byte_us
 
     async def _judged(self, attempt: Attempt) -> HttpResponseBase | Verdict:
         """One exchange, and what its failures mean."""
@@ -163,7 +194,7 @@ class Exchange:
 
     async def _exchange(self, attempt: Attempt) -> HttpResponseBase | Verdict:
         """Send, and read as much as it takes to judge. Whatever is not relayed is closed."""
-        secrets = (self._lease.secret,) if self._lease is not None else ()
+        secrets = self._address.secrets
         response = await transport.current().handle_async_request(self._request)
         attempt.status = response.status_code
         relayed = False
@@ -185,14 +216,16 @@ class Exchange:
     ) -> HttpResponseBase | Verdict:
         """A whole answer: judged, spliced or translated, journalled and ready to be sent."""
         trip, asked, candidate = self._trip, self._asked, self._candidate
-        trip.row.first_byte_us = microseconds(trip.arrived)
+        self._first_byte_us = microseconds(trip.arrived)
         status, body = response.status_code, await read_whole(response)
-        upstream = UPSTREAMS[FAMILIES[candidate.family].dialect]
-        if upstream.again is not None and status < 300:
+        upstream = UPSTREAMS.get(FAMILIES[candidate.family].dialect)
+        if upstream is not None and upstream.again is not None and status < 300:
             status, body = await settled(self._request, status, body, upstream)
         verdict = judge(status, response.headers, body, secrets)
         if verdict.kind != "deliver":
             return verdict
+        if not streamed and not is_text(body):
+            raise Broken(Fault.BAD_ANSWER)
         # A provider that is set not to stream answers in one piece (F-17); one that was asked for a stream, as asked.
         retold = asked.stream and (self._stream or FAMILIES[candidate.family].retold)
         try:
@@ -206,8 +239,9 @@ class Exchange:
             if problem.error is None:
                 raise Broken(Fault.BAD_ANSWER) from None
             return judge_event(msgspec.json.encode(problem.error), response.headers, secrets)
-        if asked.stream and "stream" not in trip.dropped:
-            trip.dropped = ("stream", *trip.dropped)
+        if asked.stream and "stream" not in self._dropped:
+            self._dropped = ("stream", *self._dropped)
+        self._serve()
         return Answer(body, [*(STREAM if retold else (JSON,)), *trip.headers()], 200)
 
     async def _open_stream(self, response: httpx.Response, secrets: tuple[Secret, ...]) -> HttpResponseBase | Verdict:
@@ -226,9 +260,10 @@ class Exchange:
             needs_usage=asked.usage_is_asked(candidate),
         )
         head = await pump.head()
-        trip.row.first_byte_us = microseconds(trip.arrived)
+        self._first_byte_us = microseconds(trip.arrived)
         if tap.error is not None and not pump.relayed:
             if tap.error.malformed:
                 raise Broken(Fault.BAD_ANSWER)
             return judge_event(tap.error.body, response.headers, secrets)
+        self._serve()
         return EventStream(pump.pieces(head, trip), trip.headers())

@@ -1,7 +1,8 @@
 """Who asks: the project token, from the headers that the SDKs of this world put a key in.
 
 No database, no second way in. Every failure of a token looks the same from outside (R-TOK-06): same status, body and
-headers for missing, malformed, unknown, revoked, expired, of another kind, or of a disabled project.
+headers for missing, malformed, unknown, revoked, expired, of the admin API's kind, or of a disabled project. A live
+fleet token is told that it is one: whoever has it can try it where it belongs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from rest_framework.request import Request
 
 from api.errors import ApiError, Fault
 from keys.entries import ProjectEntry, TokenEntry
+from keys.models import ApiToken
 from keys.tokens import authenticate
 from routing.store import store
 
@@ -51,6 +53,8 @@ class ProjectToken(BaseAuthentication):
         text = presented(http.META)
         snapshot = http.snapshot = store.current
         token = authenticate(snapshot.tokens, text, time.time()) if text else None
+        if token is not None and token.kind == ApiToken.Kind.FLEET:
+            raise ApiError(Fault.FLEET_TOKEN_REFUSED)
         project = None if token is None or token.kind not in _KINDS else snapshot.projects.get(token.project_id)
         if token is None or project is None or not project.enabled:
             raise ApiError(Fault.INVALID_API_KEY)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -25,11 +25,12 @@ SLOWEST = 1024.0
 _OURS = frozenset(("model", "models", "stream", "stream_options"))
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Scope = MutableMapping[str, Any]
 
 _JSON = re.compile(r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?\Z", re.IGNORECASE)
 
 
-async def read_json(request: Request) -> Fields:
+async def read_json(request: Request, limit: int | None = None) -> Fields:
     """The body's top-level members. Raises ApiError with one of the body codes, ConnectionResetError."""
     http: Any = request._request
     meta = http.META
@@ -38,7 +39,7 @@ async def read_json(request: Request) -> Fields:
     kind = meta.get("CONTENT_TYPE", "")
     if kind != "application/json" and not _JSON.match(kind):
         raise ApiError(Fault.CONTENT_TYPE_REFUSED)
-    body = await read(http, settings.MAX_BODY)
+    body = await read(http, settings.MAX_BODY if limit is None else limit)
     try:
         fields = read_object(body)
     except BadBody as problem:
@@ -89,7 +90,7 @@ async def read(request: ASGIRequest, limit: int) -> bytes:
         body = bytes((await receive()).get("body", b""))
         refuse_larger(len(body), limit)
         return body
-    return await _receive(receive, limit)
+    return await _receive(receive, limit, cast(Scope, request.scope))
 
 
 def refuse_larger(size: int, limit: int) -> None:
@@ -102,8 +103,8 @@ def _too_large(limit: int) -> ApiError:
     return ApiError(Fault.BODY_TOO_LARGE, f"The request body is larger than {limit} bytes.")
 
 
-async def _receive(receive: Receive, limit: int) -> bytes:
-    guarded = limited(receive, limit)
+async def _receive(receive: Receive, limit: int, scope: Scope) -> bytes:
+    guarded = limited(receive, limit, scope)
     parts: list[bytes] = []
     while True:
         message = await guarded()
@@ -119,7 +120,7 @@ async def _receive(receive: Receive, limit: int) -> bytes:
             parts.append(part)
 
 
-def limited(receive: Receive, limit: int) -> Receive:
+def limited(receive: Receive, limit: int, scope: Scope) -> Receive:
     """The same `receive`, for one request's body of at most `limit` bytes and of no less than the least speed.
 
     What it returns raises ApiError with BODY_TOO_LARGE or BODY_TIMEOUT. After the body it only passes on.
@@ -140,6 +141,7 @@ def limited(receive: Receive, limit: int) -> Receive:
         except TimeoutError:
             raise ApiError(Fault.BODY_TIMEOUT) from None
         size += len(message.get("body", b""))
+        scope["jackfield.held"] = size
         refuse_larger(size, limit)
         whole = not message.get("more_body", False)
         return message

@@ -14,8 +14,9 @@ from django.http import HttpResponseBase
 
 from api import forward
 from api.answer import JSON, Answer
-from api.errors import ApiError, Domain
+from api.errors import ApiError
 from api.lanes import Asked, Told, named, refused
+from api.meanings import Domain
 from api.trip import Trip
 from api.usage import Outcome
 from providers.counting import COUNTERS
@@ -50,6 +51,7 @@ class Counting(Asked):
     __slots__ = ()
 
     service = ""
+    may_race = False
 
     def __init__(
         self, dialect: str, fields: Fields, model: str | None = None, headers: tuple[tuple[str, str], ...] = ()

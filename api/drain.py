@@ -24,17 +24,21 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, close_old_connections, transaction
 
 from api import inflight, keeping
+from api.errors import Fault
 from api.journal import drained, mark_of
 from api.models import StoredItem, StoredResponse, UsageRecord
 from api.usage import COUNTED, Outcome, Row, as_record_fields
 from keys.models import ApiToken, ProviderKey
+from routing.patience import answers_within
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+#: Seconds that the database may take for one batch; then the connection counts as lost.
+PATIENCE = 10.0
 #: Bytes read of one segment at a time.
 CHUNK = 4 * 1024 * 1024
 #: The same of kept responses: more than the longest of their lines, which are in base64.
@@ -45,6 +49,8 @@ DRAFT_AGE = 3600.0
 _decode = msgspec.json.Decoder(Row).decode
 _decode_response = msgspec.json.Decoder(keeping.Line).decode
 _TEXT_LIMITS = {column.name: column.max_length for column in UsageRecord._meta.concrete_fields if column.max_length}
+#: What says in a row that a key is used up (`keys.spent`).
+_SPENT = frozenset({Fault.EXHAUSTED.code, Fault.UPSTREAM_PAYMENT.code})
 #: The largest number that both databases' columns hold.
 _BIGGEST = 2**63 - 1
 
@@ -61,6 +67,9 @@ class Report:
     waiting: str = ""
     _tokens: dict[str, float] = field(default_factory=dict)
     _keys: dict[str, float] = field(default_factory=dict)
+    #: by key and model: when upstreams said that it is used up, and when it served
+    _spent: dict[tuple[str, str], float] = field(default_factory=dict)
+    _served: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         text = f"{self.rows} rows ({self.interrupted} interrupted), {self.bad} bad lines, {self.segments} files done"
@@ -77,11 +86,13 @@ def drain(folder: Path | None = None) -> Report:
             report.waiting = "another drainer is at work"
             return report
         close_old_connections()
+        answers_within(PATIENCE)
         try:
             _drain_all(folder, report)
             _drain_responses(keeping.folder(folder), report)
             _touch(report)
-        except (OperationalError, InterfaceError) as problem:
+            _alarm(report)
+        except (DatabaseError, InterfaceError) as problem:
             report.waiting = f"the database is away ({type(problem).__name__})"
             close_old_connections()
     return report
@@ -221,9 +232,8 @@ def _insert(rows: list[Row], path: Path, report: Report) -> None:
             for row in rows:
                 if row.late:
                     _complete(_record(row))
-    except (OperationalError, InterfaceError):
-        raise
-    except (DatabaseError, ValueError, OverflowError):
+    except (DataError, IntegrityError, ValueError, OverflowError):
+        # What is wrong is in a row. Any other error is the database's own (away, full, read-only, not migrated).
         if len(rows) == 1:
             _set_aside(path, [msgspec.json.encode(rows[0])], report)
             return
@@ -237,6 +247,11 @@ def _insert(rows: list[Row], path: Path, report: Report) -> None:
             report._tokens[row.token_id] = max(row.started_at, report._tokens.get(row.token_id, 0.0))
         if row.key_fingerprint:
             report._keys[row.key_fingerprint] = max(row.started_at, report._keys.get(row.key_fingerprint, 0.0))
+        for attempt in row.attempt_log:
+            seen = report._spent if attempt.verdict in _SPENT else report._served if not attempt.verdict else None
+            if attempt.key and attempt.status and seen is not None:
+                use = attempt.key, attempt.model[:191]
+                seen[use] = max(row.started_at, seen.get(use, 0.0))
 
 
 def _complete(late: UsageRecord) -> None:
@@ -300,6 +315,23 @@ def _touch(report: Report) -> None:
                 (rows.filter(last_used_at__lt=moment) | rows.filter(last_used_at__isnull=True)).touch(
                     last_used_at=moment
                 )
+
+
+def _alarm(report: Report) -> None:
+    """Mark the keys that are used up, and take the mark from those that served the same model since.
+
+    Another model says nothing: some quotas are of one model.
+    """
+    for (key, model), at in report._spent.items():
+        rows = ProviderKey.objects.filter(fingerprint=key)
+        moment = datetime.fromtimestamp(at, UTC)
+        (rows.filter(spent_at__lt=moment) | rows.filter(spent_at=None)).touch(spent_at=moment, spent_for=model)
+    if not report._served:
+        return
+    marks = ProviderKey.objects.exclude(spent_at=None).values_list("fingerprint", "spent_for", "spent_at")
+    for key, model, marked in marks:
+        if marked and report._served.get((key, model), 0.0) > marked.timestamp():
+            ProviderKey.objects.filter(fingerprint=key, spent_at=marked).touch(spent_at=None, spent_for="")
 
 
 def _set_aside(path: Path, lines: list[bytes], report: Report) -> None:

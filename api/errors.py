@@ -7,60 +7,26 @@ policy, the upstream, or the people who run this gateway. `docs/errors.md` lists
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, StrEnum
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import Any
 
 from rest_framework.exceptions import APIException
 
+from api.meanings import AUTH as _AUTH
+from api.meanings import PERMISSION as _PERMISSION
+from api.meanings import RATE as _RATE
+from api.meanings import REQUEST as _REQUEST
+from api.meanings import SERVER as _SERVER
+from api.meanings import Domain
+from api.meanings import caller as _caller
+from api.meanings import gateway as _gateway
+from api.meanings import policy as _policy
+from api.meanings import upstream as _upstream
 from providers.dialects.registry import CLIENTS
 from providers.families import OPENAI_CHAT
 
 #: Text of an upstream that is shown to a client is cut here (R-LOG-02).
 MAX_UPSTREAM_TEXT = 2048
-
-
-class Domain(StrEnum):
-    """Who has to act."""
-
-    CALLER = "caller"
-    POLICY = "policy"
-    UPSTREAM = "upstream"
-    GATEWAY = "gateway"
-
-
-class Meaning(NamedTuple):
-    """What one code stands for. `type` is the word that OpenAI's envelope uses for the kind of error."""
-
-    code: str
-    status: int
-    domain: Domain
-    type: str
-    text: str
-    step: str
-
-
-_REQUEST = "invalid_request_error"
-_AUTH = "authentication_error"
-_PERMISSION = "permission_error"
-_RATE = "rate_limit_error"
-_UPSTREAM = "upstream_error"
-_SERVER = "server_error"
-
-
-def _caller(code: str, status: int, text: str, step: str, kind: str = _REQUEST) -> Meaning:
-    return Meaning(code, status, Domain.CALLER, kind, text, step)
-
-
-def _policy(code: str, status: int, text: str, step: str, kind: str = _PERMISSION) -> Meaning:
-    return Meaning(code, status, Domain.POLICY, kind, text, step)
-
-
-def _upstream(code: str, status: int, text: str, step: str, kind: str = _UPSTREAM) -> Meaning:
-    return Meaning(code, status, Domain.UPSTREAM, kind, text, step)
-
-
-def _gateway(code: str, status: int, text: str, step: str, kind: str = _SERVER) -> Meaning:
-    return Meaning(code, status, Domain.GATEWAY, kind, text, step)
 
 
 class Fault(Enum):
@@ -87,6 +53,18 @@ class Fault(Enum):
     )
     CONFLICTING_CREDENTIALS = _caller(
         "conflicting_credentials", 400, "Two headers carry different tokens.", "Send the token in one header only."
+    )
+    FLEET_TOKEN_NEEDED = _caller(
+        "fleet_token_required", 403, "Workers register with a fleet token.", "Send one of the account's.", _PERMISSION
+    )
+    FLEET_TOKEN_REFUSED = _caller(
+        "fleet_token_refused", 403, "A fleet token lets workers register alone.", "Send a project token.", _PERMISSION
+    )
+    WORKER_REFUSED = _caller(
+        "worker_refused", 400, "No worker may be at this URL.", "See the account's worker hosts and private_network."
+    )
+    WORKER_NOT_FOUND = _caller(
+        "worker_not_found", 404, "No worker of the account is registered at this URL.", "See GET /fleet/register."
     )
     PATH_NOT_FOUND = _caller("path_not_found", 404, "There is no such endpoint.", "See GET /v1/models and the docs.")
     METHOD_NOT_ALLOWED = _caller(
@@ -195,6 +173,12 @@ class Fault(Enum):
     NO_CANDIDATE = _policy(
         "no_candidate", 503, "The model has no route that can be used.", "Enable or add a route of this model.", _SERVER
     )
+    NO_WORKER = _policy(
+        "no_worker", 503, "No worker is there for the model.", "Start one; it registers with the gateway.", _SERVER
+    )
+    FLEET_FULL = _policy(
+        "fleet_full", 429, "There are as many workers as there may be.", "Deregister those that are not needed.", _RATE
+    )
     VARIABLE_MISSING = _policy(
         "variable_missing",
         400,
@@ -220,9 +204,16 @@ class Fault(Enum):
         "keys_cooling", 429, "All keys for this model are rate limited.", "Wait for Retry-After, or add keys.", _RATE
     )
 
+    SHARE_TAKEN = _policy(
+        "project_share_taken", 429, "This project has its share of a full gateway.", "Wait for Retry-After.", _RATE
+    )
+
     # --- the upstream -------------------------------------------------------------------------------------------
     RATE_LIMITED = _upstream(
         "upstream_rate_limit", 429, "The upstream is rate limiting us.", "Wait for Retry-After, or add keys.", _RATE
+    )
+    EXHAUSTED = _upstream(
+        "upstream_exhausted", 429, "Our key's quota or balance there is used up.", "Raise it, or add keys.", _RATE
     )
     REFUSED = _upstream(
         "upstream_refused",
@@ -256,6 +247,9 @@ class Fault(Enum):
     )
     TLS_FAILED = _upstream(
         "upstream_tls", 502, "The upstream's certificate could not be verified.", "Check the account's URL."
+    )
+    TLS_TIMEOUT = _upstream(
+        "upstream_tls_timeout", 504, "The upstream did not finish the TLS handshake in time.", "Retry later."
     )
     PROTOCOL = _upstream(
         "upstream_protocol", 502, "The upstream broke the HTTP protocol or hung up.", "Retry; tell its operator."
@@ -297,6 +291,10 @@ class Fault(Enum):
         "upstream_too_large", 502, "The upstream's answer is too large.", "Ask for less, or stream."
     )
 
+    WORKERS_BUSY = _upstream(
+        "workers_busy", 503, "The model's workers have as many jobs as they take.", "Wait, or register more workers."
+    )
+
     # --- the gateway --------------------------------------------------------------------------------------------
     INTERNAL = _gateway("internal_error", 500, "The gateway failed.", "Report the request id to its operators.")
     NOT_READY = _gateway("not_ready", 503, "The gateway has no configuration yet.", "Retry in a few seconds.")
@@ -309,8 +307,11 @@ class Fault(Enum):
     OVERLOADED = _gateway(
         "gateway_overloaded",
         503,
-        "The gateway has as many requests in hand as it takes.",
-        "Wait for Retry-After; ask for more gateway processes.",
+        "The gateway has as much in hand as it takes.",
+        "Wait for Retry-After; add processes.",
+    )
+    OUT_OF_MEMORY = _gateway(
+        "gateway_memory", 503, "Memory ran short, and this request held the most.", "Wait for Retry-After; send less."
     )
     STOPPING = _gateway("stopping", 503, "The gateway is stopping.", "Retry; another process will serve.")
 
@@ -372,6 +373,8 @@ class ApiError(APIException):
             "code": self.fault.code,
             "status": self.status_code,
         }
+        if self.headers.get("retry-after"):
+            ours["retry_after"] = self.headers["retry-after"]
         if self.error is not None:
             theirs = {name: _cut(value) for name, value in self.error.items() if isinstance(name, str)}
             return ours | theirs | {"message": ours["message"], "status": self.status_code}

@@ -9,7 +9,7 @@ from api.errors import BY_CODE, ApiError, Fault
 from providers.families import FAMILIES
 from providers.verdicts import Verdict
 from routing.candidates import Candidate
-from routing.health import Failure
+from routing.places import Failure
 
 _STATUS_FAULTS: Final = {429: Fault.RATE_LIMITED, 401: Fault.UPSTREAM_AUTH, 503: Fault.UPSTREAM_OVERLOADED}
 
@@ -19,6 +19,7 @@ _FAILURES: Final = {
     Fault.UNREACHABLE: Failure.CONNECT,
     Fault.DNS_FAILED: Failure.CONNECT,
     Fault.TLS_FAILED: Failure.CONNECT,
+    Fault.TLS_TIMEOUT: Failure.CONNECT,
     Fault.CONNECT_TIMEOUT: Failure.CONNECT,
     Fault.TIMEOUT: Failure.TIMEOUT,
     Fault.GAP_TIMEOUT: Failure.TIMEOUT,
@@ -32,6 +33,7 @@ _FAILURES: Final = {
     Fault.UPSTREAM_OVERLOADED: Failure.OVERLOADED,
     Fault.CUT: Failure.CUT,
     Fault.RATE_LIMITED: Failure.LIMITED,
+    Fault.EXHAUSTED: Failure.LIMITED,
     Fault.UPSTREAM_AUTH: Failure.REFUSED,
     Fault.UPSTREAM_PAYMENT: Failure.REFUSED,
     Fault.UPSTREAM_FORBIDDEN: Failure.REFUSED,

@@ -31,7 +31,17 @@ _HEAD = struct.Struct("<II")
 _LOOKS = 5
 #: Gauges of which the least or the greatest tells most; of all others the sum does.
 _LEAST = frozenset({"jackfield_revision"})
-_GREATEST = frozenset({"jackfield_snapshot_age_seconds", "jackfield_degraded", "jackfield_draining"})
+_GREATEST = frozenset(
+    {
+        "jackfield_snapshot_age_seconds",
+        "jackfield_degraded",
+        "jackfield_draining",
+        "jackfield_loop_late_seconds",
+        "jackfield_memory_used_ratio",
+        "jackfield_overloaded",
+        *("jackfield_workers_active", "jackfield_workers_draining", "jackfield_workers_silent"),
+    }
+)
 
 
 class Histogram(msgspec.Struct):

@@ -1,45 +1,51 @@
 """The one orchestrator: which upstream is asked, with which key, how often, and what the client gets in the end.
 
-    candidate after candidate, at most three that were called
+    candidate after candidate, at most three that were called; two at once, where the model is hedged
         key after key, while the upstream answers with a rate limit (M-12), each key once (M-15)
             api.attempt: encode, sign, send, judge
     the first deliverable answer is relayed; else the last attempt's error is the answer (M-14)
 
 A next candidate is asked only while nothing has reached the client, and while its provider is not flooded with second
-attempts. All attempts share one total deadline.
+attempts; after a random moment, where it is the provider that just failed. All attempts share one total deadline.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from functools import cache, partial
 from typing import Final
 
-from django.conf import settings
 from django.http import HttpResponseBase
 
 from api.attempt import Exchange, Unsendable
 from api.errors import ApiError, Fault
 from api.failing import error_of, failure_of
 from api.fetching import Unfetched
+from api.hedging import Hedge, hedge_of
 from api.lanes import Asked
-from api.leasing import keys_for, keys_now, no_key, opened
+from api.leasing import keys_for, keys_now, no_key, opened, rest, when_again
 from api.naming import plan_for
+from api.seating import Seats, in_turn
 from api.trip import Trip
 from api.usage import microseconds
 from api.wishes import affinity_of
-from keys.pool import Lease, pool
+from keys.pool import Lease
 from keys.sealing import Unsealable
 from providers.families import FAMILIES
 from providers.verdicts import Because, Verdict
 from routing.candidates import Candidate
-from routing.health import Failure
 from routing.moment import Moment
+from routing.places import Failure
 from routing.resolve import AUTO, Ask, Plan
 from routing.retries import retries
 
 MOST_CANDIDATES: Final = 3
+#: Seconds, at most, before a provider that failed is asked again; as many times longer as it did.
+JITTER: Final = 0.04
+#: Failures that other requests need not meet, and those where nothing was sent: nobody is asked twice on them.
+_NO_STORM: Final = frozenset({None, Failure.REFUSED, Failure.CONNECT})
 
 
 async def answer(trip: Trip, asked: Asked) -> HttpResponseBase:
@@ -50,19 +56,37 @@ async def answer(trip: Trip, asked: Asked) -> HttpResponseBase:
 class _Forward:
     """One request's attempts."""
 
-    __slots__ = ("asked", "due", "error", "longest", "plan", "refused", "stormy", "trip")
+    __slots__ = (
+        "answered",
+        "asked",
+        "called",
+        "error",
+        "left",
+        "longest",
+        "plan",
+        "refused",
+        "seats",
+        "started",
+        "stormy",
+        "trip",
+    )
 
     def __init__(self, trip: Trip, asked: Asked) -> None:
         self.trip = trip
         self.asked = asked
         #: the answer so far: the error of the last attempt, or why there was none
         self.error: ApiError | None = None
-        self.due = 0.0
+        self.started = asyncio.get_running_loop().time()
+        #: the candidates whose turn has not come, and how many others were called
+        self.left: deque[Candidate] = deque()
+        self.called = 0
+        self.answered = False
         #: what of the request the last one refused, and the longest context that was too short
         self.refused: Because = ""
         self.longest = 0
-        #: whether an attempt failed for what other requests may meet as well: then the next ones are held back
-        self.stormy = False
+        #: at whom an attempt failed for what other requests may meet as well: then the next ones are held back
+        self.stormy: list[str] = []
+        self.seats = Seats()
 
     async def run(self) -> HttpResponseBase:
         trip = self.trip
@@ -70,28 +94,82 @@ class _Forward:
         self.plan = self._resolve()
         row.resolve_us = microseconds(trip.started)
         row.plan = self.plan.brief()
-        called = 0
-        now = asyncio.get_running_loop().time()
+        self.left.extend(in_turn(self.plan.candidates))
         try:
-            for candidate in self.plan.candidates:
-                if called >= MOST_CANDIDATES:
-                    break
-                provider = candidate.provider.slug
-                if self._too_long_for(candidate) or (self.stormy and not retries.may_ask(provider)):
-                    continue
-                before = row.attempts
-                self.due = now + candidate.account.timeouts.total
-                with retries.attempt(provider, later=self.stormy):
-                    response = await self._try_candidate(candidate)
+            while (candidate := self._next()) is not None:
+                hedge = hedge_of(trip, candidate) if self.left and self.asked.may_race else None
+                if hedge is None:
+                    response = await self._in_turn(candidate, later=bool(self.stormy))
+                else:
+                    response = await self._race(candidate, hedge)
                 if response is not None:
                     return response
                 if self._is_final():
                     break
-                called += row.attempts > before
         finally:
             if self.asked.files is not None:
                 self.asked.files.forget()
-        raise self.error or ApiError(Fault.NO_CANDIDATE)
+        raise when_again(trip, self.plan, self.error or ApiError(Fault.NO_CANDIDATE))
+
+    def _next(self, *, beside: Candidate | None = None) -> Candidate | None:
+        """Whose turn it is now; `beside`: of those elsewhere, while this one is being asked."""
+        if self.called + (beside is not None) >= MOST_CANDIDATES:
+            return None
+        for candidate in self.left:
+            if self._too_long_for(candidate) or (beside is not None and beside.place == candidate.place):
+                continue
+            if (self.stormy or beside is not None) and not retries.may_ask(candidate.provider.slug):
+                continue
+            self.left.remove(candidate)
+            return candidate
+        return None
+
+    async def _race(self, first: Candidate, hedge: Hedge) -> HttpResponseBase | None:
+        """Ask a candidate, and another one as well once no answer of the first began in time: the answer that begins
+        first, or None and `self.error`."""
+        asking = asyncio.create_task(self._in_turn(first, later=bool(self.stormy)))
+        under_way = {asking}
+        try:
+            await asyncio.wait(under_way, timeout=hedge.delay)
+            second = self._next(beside=first) if not asking.done() else None
+            if second is not None:
+                if await hedge.is_allowed() and not asking.done():
+                    self.trip.row.hedged = True
+                    under_way.add(asyncio.create_task(self._beside(second)))
+                else:
+                    self.left.appendleft(second)
+            while under_way:
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=_refused):  # an answer that is there counts more than a refusal
+                    if not task.cancelled() and (response := task.result()) is not None:
+                        return response
+                if self._is_final():
+                    break
+        finally:
+            for task in under_way:
+                if not task.cancelling():  # the one whose answer came has done so: a second time would cut its goodbye
+                    task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+        return None
+
+    async def _beside(self, candidate: Candidate) -> HttpResponseBase | None:
+        """Ask a candidate while another is being asked: what cannot be said to this one says nothing against that."""
+        try:
+            return await self._in_turn(candidate, later=True)
+        except ApiError as refusal:
+            self._refuse(refusal)
+            return None
+
+    async def _in_turn(self, candidate: Candidate, *, later: bool) -> HttpResponseBase | None:
+        """Ask one candidate. `later`: another was asked before, for whose failure or slowness this one is asked."""
+        provider = candidate.provider.slug
+        if provider in self.stormy:
+            await asyncio.sleep(random.uniform(0, JITTER * len(self.stormy)))  # noqa: S311 - spreads load
+        before = self.trip.row.attempts
+        with retries.attempt(provider, later=later):
+            response = await self._try_candidate(candidate)
+        self.called += self.trip.row.attempts > before
+        return response
 
     def _is_final(self) -> bool:
         """Whether the last refusal is the answer, whoever else could be asked."""
@@ -162,21 +240,12 @@ class _Forward:
             outcome = await self._attempt(candidate, lease)
             if not isinstance(outcome, Verdict):
                 return outcome
+            if lease is not None and (outcome.kind == "next_key" or outcome.spent):
+                alone = key is keys[-1] and candidate is self.plan.candidates[-1]
+                rest(candidate, lease, outcome, alone=alone)
             if outcome.kind != "next_key":
                 break
-            if lease is not None:
-                self._cool(lease, outcome.retry_after, alone=key is keys[-1] and candidate is self.plan.candidates[-1])
         return None
-
-    def _cool(self, lease: Lease, asked: float | None, *, alone: bool) -> None:
-        """Let a limited key rest: for as long as the upstream asked, else for a guess.
-
-        On a guess nobody's last key rests: one stray 429 must not take a model away that would answer again at once.
-        """
-        if asked is not None:
-            pool.cool(lease.key.fingerprint, asked)
-        elif not alone:
-            pool.cool(lease.key.fingerprint, settings.KEY_COOLDOWN)
 
     def _refuse(self, error: ApiError) -> None:
         """Keep an error that came without an attempt; an attempt's error, or the first such one, counts more."""
@@ -187,38 +256,62 @@ class _Forward:
 
     async def _attempt(self, candidate: Candidate, lease: Lease | None) -> HttpResponseBase | Verdict:
         """One call of one upstream with one key: an answer to send, or what to do next and `self.error`."""
-        trip, row = self.trip, self.trip.row
-        row.account, row.provider = candidate.account.name, candidate.provider.slug
-        row.upstream_model, row.served_model = candidate.upstream_model, candidate.public_name
-        row.key_fingerprint = lease.key.fingerprint if lease is not None else ""
-        trip.facts = candidate.facts
+        if candidate.fleet and candidate.seat is None:
+            return await self._at_worker(candidate)
+        self.trip.asks(candidate, lease.key.fingerprint if lease is not None else "")
         try:
             exchange = await self._exchange(candidate, lease)
         except Unsendable as problem:
             error = problem.error
             self._refuse(error)
             return Verdict("next_candidate", error.fault.code, error.status_code)
+        if self.answered:  # by another, while this one was made ready
+            raise asyncio.CancelledError
         outcome = await exchange.run()
-        if isinstance(outcome, Verdict):
+        if not isinstance(outcome, Verdict):
+            self.answered = True
+        else:
             self.error = error_of(outcome, candidate, self.asked.dialect)
             self.error.final = outcome.kind == "final"
             self.refused = outcome.because
-            self.stormy = self.stormy or failure_of(outcome.code) not in (None, Failure.REFUSED)
+            if failure_of(outcome.code) not in _NO_STORM:
+                self.stormy.append(candidate.provider.slug)
             if outcome.because == "length" and candidate.facts is not None:
                 self.longest = max(self.longest, candidate.facts.context or 0)
         return outcome
 
+    async def _at_worker(self, candidate: Candidate) -> HttpResponseBase | Verdict:
+        """The same at the worker that takes the job."""
+        assert self.trip.snapshot is not None
+        due = self.started + candidate.account.timeouts.total
+        try:
+            seated = await self.seats.take(self.trip.snapshot, candidate, due)
+        except ApiError as refusal:
+            self._refuse(refusal)
+            return Verdict("next_candidate", refusal.fault.code, refusal.status_code)
+        assert seated.seat is not None
+        try:
+            return await self._attempt(seated, None)
+        finally:
+            seated.seat.leave()
+
     async def _exchange(self, candidate: Candidate, lease: Lease | None) -> Exchange:
         """The call, with the files that its upstream takes as bytes only. Raises Unsendable, ApiError."""
         public = self._public_name(candidate)
-        make = partial(Exchange, self.trip, self.asked, candidate, lease, public=public, due=self.due)
+        due = self.started + candidate.account.timeouts.total
+        make = partial(Exchange, self.trip, self.asked, candidate, lease, public=public, due=due)
         try:
             return make()
         except Unfetched as missing:
-            await missing.fetch(self.due)
+            await missing.fetch(due)
         return make()
 
     def _public_name(self, candidate: Candidate) -> str:
         """The model in the answer: the name that was asked for; where several were to choose from, what serves."""
         asked = self.asked
         return candidate.public_name if asked.models or asked.model in ("", AUTO) else asked.model
+
+
+def _refused(task: asyncio.Task[HttpResponseBase | None]) -> bool:
+    """Whether it ended with an error."""
+    return not task.cancelled() and task.exception() is not None

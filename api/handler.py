@@ -26,7 +26,10 @@ from django.urls import ResolverMatch, get_resolver
 from api import health, identity, journal, keeping
 from api.answer import Answer, EventStream
 from api.errors import ApiError, Fault
+from api.pressure import pressure
 from api.refusals import dialect_of, refusal
+from api.room import WAIT
+from providers.engine import shared_tls_context
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,7 @@ class DataHandler(ASGIHandler):
         What is loaded by now lives as long as the process: the collector need not look at it again, and as requests
         leave no cycles behind, it may look less often.
         """
+        shared_tls_context()
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
@@ -74,9 +78,11 @@ class DataHandler(ASGIHandler):
         journal.current()
         keeping.start()
         health.share()
+        pressure.start()
 
     def stop(self) -> None:
         """Close what is written to, when the last request is over."""
+        pressure.stop()
         health.unshare()
         journal.stop()
         keeping.stop()
@@ -88,7 +94,7 @@ class DataHandler(ASGIHandler):
         if watchers is None:
             await self._watched_by_listening(scope, receive, send)
             return
-        gone = _Gone(task)
+        gone = scope["jackfield.gone"] = _Gone(task)
         watchers.add(gone)
         try:
             await self.serve(scope, receive, send)
@@ -130,24 +136,25 @@ class DataHandler(ASGIHandler):
             match = self._resolve(scope["path"])
             request = DataRequest(scope, self._empty)
         except ApiError as error:
-            await self._send(refusal(error, path=scope["path"]), send)
+            await self._send(refusal(error, path=scope["path"]), send, scope)
             return
         except UnicodeDecodeError:
-            await self._send(refusal(ApiError(Fault.BAD_HTTP), path=scope["path"]), send)
+            await self._send(refusal(ApiError(Fault.BAD_HTTP), path=scope["path"]), send, scope)
             return
         request.resolver_match = match
         request.jackfield_receive = receive  # type: ignore[attr-defined]  # of our own
         try:
             response = await match.func(request, *match.args, **match.kwargs)
         except asyncio.CancelledError:
-            if not health.stopping:
+            why = _why(scope)
+            if why is None:
                 raise
-            # The grace is over. A client that is still there is told; to one that left, sending does nothing.
-            response = refusal(ApiError(Fault.STOPPING), getattr(request, "jackfield_request_id", ""), request.path)
+            # A client that is still there is told; to one that left, sending does nothing.
+            response = refusal(why, getattr(request, "jackfield_request_id", ""), request.path)
         except Exception:  # the one boundary: docs/decisions/one-boundary.md
             logger.exception("a request of %s failed", match.route)
             response = refusal(ApiError(Fault.INTERNAL), getattr(request, "jackfield_request_id", ""), request.path)
-        await self._send(response, send, request.path)
+        await self._send(response, send, scope)
 
     def _resolve(self, path: str) -> ResolverMatch:
         match = self._fixed.get(path)
@@ -171,7 +178,7 @@ class DataHandler(ASGIHandler):
                 return allowed
         return False
 
-    async def _send(self, response: HttpResponseBase, send: Send, path: str = "") -> None:
+    async def _send(self, response: HttpResponseBase, send: Send, scope: Scope) -> None:
         if isinstance(response, Answer):
             content = response.body
             headers = [*response.pairs, (b"content-length", b"%d" % len(content))]
@@ -187,9 +194,10 @@ class DataHandler(ASGIHandler):
                     async for piece in pieces:
                         await send({"type": "http.response.body", "body": piece, "more_body": True})
             except asyncio.CancelledError:
-                if not health.stopping:
+                why = _why(scope)
+                if why is None:
                     raise
-                last = ApiError(Fault.STOPPING).event(dialect_of(path))
+                last = why.event(dialect_of(scope["path"]))
             await send({"type": "http.response.body", "body": last})
             return
         content = response.content  # type: ignore[attr-defined]  # any other is whole
@@ -232,17 +240,28 @@ class DataRequest(ASGIRequest):
 
 
 class _Gone:
-    """Cancels the request's task when the client is gone, and remembers that it was for that."""
+    """Cancels the request's task when the client is gone, or must go, and remembers that it was for that."""
 
-    __slots__ = ("called", "task")
+    __slots__ = ("called", "task", "why")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
         self.called = False
+        #: what its client is told; None: it left
+        self.why: Fault | None = None
 
-    def __call__(self) -> None:
+    def __call__(self, why: Fault | None = None) -> None:
         self.called = True
+        self.why = self.why or why
         self.task.cancel()
+
+
+def _why(scope: Scope) -> ApiError | None:
+    """Why the request was cancelled, if it was not for its client's leaving: the grace of a stop is over, or more."""
+    if health.stopping:
+        return ApiError(Fault.STOPPING)
+    gone: _Gone | None = scope.get("jackfield.gone")
+    return None if gone is None or gone.why is None else ApiError(gone.why, headers=WAIT)
 
 
 def _host_allowed(value: bytes) -> bool:

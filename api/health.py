@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from bisect import bisect_left
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,19 +17,20 @@ from django.views import View
 
 from api import drain, journal
 from api.auth import presented
+from api.connections import connections
 from api.errors import ApiError
 from api.exposition import BUCKETS, exposition
 from api.figures import Board, Figures, Histogram, collect
 from api.operations import Operation
-from api.usage import Row
+from api.pressure import pressure
+from api.room import room
+from api.usage import Outcome, Row
+from keys.pool import pool
 from keys.tokens import authenticate
 from providers import transport
+from routing.fleet import State, fleet
 from routing.store import store
 
-#: Requests that have an open row in this process.
-active = 0
-#: Requests refused because there were too many in hand (R-REL-22).
-shed = 0
 #: True from the moment the process was told to stop: not ready any more, requests in hand are finished.
 stopping = False
 
@@ -49,6 +51,7 @@ _timer: asyncio.TimerHandle | None = None
 _waiting: tuple[Path, float, tuple[int, int]] | None = None
 _requests: dict[tuple[str, str, int, str], int] = {}
 _tokens: dict[tuple[str, str, str], int] = {}
+_hedges = {"jackfield_requests_hedged_total": 0, "jackfield_hedges_won_total": 0}
 
 
 _total = Histogram([0] * (len(BUCKETS) + 1))
@@ -65,6 +68,9 @@ def count(row: Row) -> None:
         _observe(_total, row.total_us)
     if row.first_byte_us is not None:
         _observe(_first_byte, row.first_byte_us)
+    if row.hedged:
+        _hedges["jackfield_requests_hedged_total"] += 1
+        _hedges["jackfield_hedges_won_total"] += row.outcome == Outcome.OK and row.attempt_log[-1].verdict == ""
     count_tokens(row)
 
 
@@ -207,7 +213,12 @@ def _own() -> Figures:
     """This process's figures now."""
     written = journal.current()
     gauges: dict[str, float] = {
-        "jackfield_requests_active": active,
+        "jackfield_requests_active": room.in_hand,
+        "jackfield_connections": len(connections),
+        "jackfield_connections_waiting": connections.waiting,
+        "jackfield_loop_late_seconds": pressure.late,
+        "jackfield_memory_used_ratio": pressure.memory,
+        "jackfield_overloaded": int(room.full),
         "jackfield_requests_booked": len(written.inflight),
         "jackfield_journal_lines_waiting": len(written.queue),
         "jackfield_revision": store.current.revision,
@@ -215,6 +226,10 @@ def _own() -> Figures:
         "jackfield_degraded": int(store.degraded),
         "jackfield_draining": int(stopping),
     }
+    states = Counter(map(fleet.state, fleet))
+    gauges |= {f"jackfield_workers_{state}": states[state] for state in State}
+    gauges["jackfield_worker_jobs"] = sum(worker.running for worker in fleet)
+    gauges["jackfield_worker_jobs_waiting"] = fleet.in_line
     stats = getattr(transport.current(), "stats", None)
     if stats is not None:
         gauges |= {f"jackfield_upstream_{name}": value for name, value in stats().items() if isinstance(value, int)}
@@ -229,8 +244,15 @@ def _own() -> Figures:
             "jackfield_journal_appended_total": written.appended,
             "jackfield_journal_failed_total": written.failed,
             "jackfield_journal_lost_total": written.lost,
-            "jackfield_requests_shed_total": shed,
+            "jackfield_keys_spent_total": pool.spent.total,
+            "jackfield_requests_shed_total": room.shed,
+            "jackfield_requests_over_share_total": room.over_share,
+            "jackfield_requests_ended_for_memory_total": connections.ended,
+            "jackfield_connections_refused_total": connections.refused,
+            "jackfield_connections_evicted_total": connections.evicted,
             "jackfield_inflight_unbooked_total": written.inflight.unbooked,
+            "jackfield_worker_failures_total": fleet.failures,
+            **_hedges,
         },
         gauges=gauges,
     )

@@ -34,6 +34,7 @@ from providers.inlining import brought_in, wanted, with_files
 from providers.quirks import Members, changes_meaning, meant, shape, shapes
 from routing.candidates import Candidate
 from routing.fitting import Needs
+from routing.snapshot import TEXT
 
 _OPTIONS: Final = frozenset(("include_usage",))
 _encode: Final = msgspec.json.Encoder().encode
@@ -87,7 +88,11 @@ class Asked:
     )
 
     #: What kind of model answers; empty: any.
-    service: ClassVar[str] = "text"
+    service: ClassVar[str] = TEXT
+    #: Seconds that an upstream may be silent before it answers, however short the account's patience is otherwise.
+    ponders: ClassVar[float] = 0.0
+    #: Whether two upstreams may be asked at once, where the model is hedged: nothing but an answer comes of it.
+    may_race: bool = True
 
     def __init__(
         self,
@@ -146,6 +151,12 @@ class Asked:
         `stream`: whether the upstream is asked for one, which not all can give. `variables`: the account's.
         """
         family = FAMILIES[candidate.family]
+        if not family.dialect:
+            raise ApiError(
+                Fault.UNSUPPORTED,
+                f"'{candidate.public_name}' is served by an API of the family '{family.name}', which does not chat.",
+                param="model",
+            )
         members = body_members(family.name, variables)
         if self._goes_through(candidate):
             return self._relayed(candidate, family, model, stream, members)

@@ -45,7 +45,12 @@ class UsageRecord(models.Model):
     cache_read_tokens = models.BigIntegerField(null=True)
     cache_write_tokens = models.BigIntegerField(null=True)
     reasoning_tokens = models.BigIntegerField(null=True)
+    images = models.PositiveIntegerField(null=True)
     cost_micro = models.BigIntegerField(null=True, help_text="Micro-USD; empty is unknown.")
+    hedged = models.BooleanField(default=False, db_default=False, help_text="Two places were asked at once.")
+    hedge_cost_micro = models.BigIntegerField(
+        null=True, help_text="What the place that was given up cost at least, micro-USD; empty is unknown or nothing."
+    )
     queue_us = models.BigIntegerField(null=True)
     resolve_us = models.BigIntegerField(null=True)
     connect_us = models.BigIntegerField(null=True)

@@ -1,9 +1,13 @@
 """The HTTP/1.1 protocol class uvicorn is given: its own, with the guards it lacks.
 
-Headers have a deadline; what two servers could read in two ways is refused (R-HTTP-02); headers have limits. A client
-that stops taking its answer is let go. Each scope gets `jackfield.arrived` (perf_counter when the headers were
-complete) and `jackfield.watchers`, a set of callables that run when the client is gone;
-`jackfield.whole` once the body is here to its end.
+Headers have a deadline; what two servers could read in two ways is refused (R-HTTP-02); headers have limits, and so
+have requests sent behind one another. A client that stops taking its answer is let go. Each scope gets
+`jackfield.arrived` (perf_counter when the headers were complete) and `jackfield.watchers`, a set of callables that run
+when the client is gone, or, with a fault, when its request must end; `jackfield.whole` once the body is here whole.
+Who reads a body that is not says in `jackfield.held` how much of it there is.
+
+A process that takes no more requests (api.room) says so from here: to refuse must cost a fraction of serving, or the
+refused would take the time of those that are in hand.
 
 A refusal is answered once and the connection is closed, so nothing after it can be taken for a request.
 
@@ -18,14 +22,19 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import Any, ClassVar, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api import health
+from api.connections import connections
 from api.errors import ApiError, Fault
 from api.refusals import dialect_of, told
+from api.room import WAIT, room
+from api.usage import new_request_id
+from routing.store import store
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 #: Headers that may come once only.
@@ -46,6 +55,22 @@ _IGNORED_UPGRADE = b"h2c"
 _HOP = frozenset((b"upgrade", b"http2-settings"))
 
 
+#: Below these, what there is no room for is refused. What workers of fleets tell costs little, and is heard.
+MODEL_PATHS: Final = (b"/v1/", b"/v1beta/", b"/v1alpha/")
+
+
+class _Answered:
+    """In place of uvicorn's cycle: a request that was answered without the application."""
+
+    response_complete = True
+    more_body = False
+    disconnected = False
+    message_event = asyncio.Event()
+
+
+_ANSWERED: Any = _Answered()
+
+
 class Refused(Exception):
     """Raised inside a parser callback to end the parsing of this connection."""
 
@@ -57,6 +82,10 @@ class GuardedProtocol(HttpToolsProtocol):
     header_deadline: ClassVar[float] = 10.0
     #: Seconds a client may leave our bytes untaken.
     stall_deadline: ClassVar[float] = 120.0
+    #: Bytes that wait for a client before its upstream has to wait as well; a last piece comes on top.
+    most_unsent: ClassVar[int] = 16 * 1024
+    #: Requests that may wait behind one that is being answered.
+    most_behind: ClassVar[int] = 16
     #: Seconds for which the rest of a body is dropped after an early answer.
     linger: ClassVar[float] = 5.0
     max_headers: ClassVar[int] = 64
@@ -64,7 +93,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.watchers: set[Callable[[], object]] = set()
+        self.watchers: set[Callable[..., object]] = set()
+        #: Its requests are refused: there were too many connections when it came.
+        self._extra = False
+        #: The body of a refused request is not here to its end.
+        self._rest = False
+        #: A request was refused with what was just read, or its body ended.
+        self._settled = False
         self._in_head = False
         self._head_bytes = 0
         self._raw_head = 0
@@ -83,9 +118,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]  # typed for plain TCP
+        self.transport.set_write_buffer_limits(high=self.most_unsent)
         self._head_timer = self.loop.call_later(self.header_deadline, self._head_late)
+        self._extra = not connections.add(self)
+        if self._extra and connections.crowded:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        connections.remove(self)
         super().connection_lost(exc)
         self._stop_timers()
         for watcher in tuple(self.watchers):
@@ -107,7 +147,10 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._refusal = ApiError(Fault.HEADERS_TOO_LARGE)
                 self.send_400_response("")
                 return
-        if self._in_head or self.cycle is None or (self.cycle.response_complete and self._rest_timer is None):
+        if self._settled:
+            self._settled = False
+            self._after_refusal()
+        elif self._in_head or self.cycle is None or (self.cycle.response_complete and self._rest_timer is None):
             # Stray bytes between two requests count as the beginning of one.
             if self._head_timer is None and not self.transport.is_closing():
                 self._head_timer = self.loop.call_later(self.header_deadline, self._head_late)
@@ -156,6 +199,23 @@ class GuardedProtocol(HttpToolsProtocol):
                 timer.cancel()
         self._head_timer = self._stall_timer = self._rest_timer = None
 
+    def holds(self) -> int:
+        answered = self.cycle is None or self.cycle.response_complete
+        scope: Any = self.scope
+        body: int = 0 if answered else scope.get("jackfield.held", 0)
+        return body + int(self.transport.get_write_buffer_size())
+
+    def make_room(self) -> None:
+        self._deaf = True
+        self.transport.close()
+
+    def end_for_memory(self) -> None:
+        told_to_end = tuple(self.watchers)
+        for watcher in told_to_end:
+            watcher(Fault.OUT_OF_MEMORY)
+        if self.flow.write_paused or not told_to_end:  # who does not read would not be told
+            self.transport.abort()
+
     def shutdown(self) -> None:
         """The server was told to stop: from this moment on the process is not ready."""
         health.stop()
@@ -202,6 +262,12 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._plain_head = self._without_upgrade()
             return
+        behind = self.cycle is not None and not self.cycle.response_complete
+        if behind and len(self.pipeline) >= self.most_behind:
+            raise self._refuse(Fault.BAD_HTTP, "Too many requests wait behind one another.")
+        connections.work(self)
+        if (self._extra or (not behind and room.full)) and self.url.startswith(MODEL_PATHS) and self._shed(behind):
+            return
         self.scope["jackfield.arrived"] = time.perf_counter()  # type: ignore[typeddict-unknown-key]  # of our own
         self.scope["jackfield.watchers"] = self.watchers  # type: ignore[typeddict-unknown-key]  # of our own
         super().on_headers_complete()
@@ -224,10 +290,45 @@ class GuardedProtocol(HttpToolsProtocol):
                 lines.append(name + b": " + value)
         return b"\r\n".join([*lines, b"", b""])
 
+    def _shed(self, behind: bool) -> bool:
+        """Refuse a request that there is no room for; False: one that costs little, which the application answers."""
+        if self._extra:
+            self._refusal = room.refusal()
+            raise Refused()
+        if self.parser.get_method() != b"POST" or not self.parser.should_keep_alive():
+            return False
+        self.cycle = _ANSWERED
+        self._rest = self._settled = True
+        room.shed += 1
+        # A request id of its own is all that tells one refusal from the next.
+        head, tail = _refused(self.url, store.current.revision)
+        self.transport.write(b"%s%s%s" % (head, new_request_id().encode(), tail))
+        return True
+
+    def _after_refusal(self) -> None:
+        """What comes next is another request, unless the body of the refused one is still on its way."""
+        if self._in_head:  # it has begun
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(self.header_deadline, self._head_late)
+            return
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        connections.wait(self)
+        if not self._rest:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        elif self._rest_timer is None:
+            self._rest_timer = self.loop.call_later(self.linger, self._rest_late)
+
     def on_message_complete(self) -> None:
         if self._plain_head:  # the head that is about to be parsed again
             return
         super().on_message_complete()
+        if self._rest:
+            self._rest, self._settled = False, True
         self.scope["jackfield.whole"] = True  # type: ignore[typeddict-unknown-key]  # of our own
         if self._rest_timer is not None:
             self._rest_timer.cancel()
@@ -239,6 +340,8 @@ class GuardedProtocol(HttpToolsProtocol):
         Closing at once would make the close a reset, because of the unread bytes, and that can take the answer along.
         """
         early = self.cycle.more_body and not self.pipeline
+        if not self.pipeline:
+            connections.wait(self)
         super().on_response_complete()
         if early and not self.transport.is_closing():
             self._unset_keepalive_if_required()
@@ -256,10 +359,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._deaf = True
         if self.cycle is None or self.cycle.response_complete:
-            body = error.body(dialect_of(self.url.partition(b"?")[0].decode("latin-1")))
-            headers = b"".join(b"%s: %s\r\n" % pair for pair in told(error))
-            self.transport.write(
-                b"%s%scontent-length: %d\r\nconnection: close\r\n\r\n%s"
-                % (STATUS_LINE[error.status_code], headers, len(body), body)
-            )
+            self.transport.write(_message(error, self.url, (b"connection", b"close")))
         self.transport.close()
+
+
+def _message(error: ApiError, target: bytes, *more: tuple[bytes, bytes], request_id: str = "") -> bytes:
+    """A refusal as it goes on the wire, in the dialect of the path that was asked for."""
+    body = error.body(dialect_of(target.partition(b"?")[0].decode("latin-1")))
+    headers = b"".join(b"%s: %s\r\n" % pair for pair in (*told(error, request_id), *more))
+    return b"%s%scontent-length: %d\r\n\r\n%s" % (STATUS_LINE[error.status_code], headers, len(body), body)
+
+
+@lru_cache(maxsize=64)
+def _refused(target: bytes, revision: int) -> tuple[bytes, bytes]:
+    """What stands before and behind the request id where there is no room. The revision is a part of it."""
+    head, _, tail = _message(ApiError(Fault.OVERLOADED, headers=WAIT), target, request_id="\0").partition(b"\0")
+    return head, tail

@@ -32,6 +32,7 @@ def told(error: ApiError, request_id: str = "") -> Pairs:
     ]
     if store.source:
         pairs.append((b"x-jackfield-revision", b"%d" % store.current.revision))
+    pairs += [(name.encode(), value.encode()) for name, value in error.headers.items()]
     return pairs
 
 

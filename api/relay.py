@@ -17,8 +17,9 @@ from api.cutting import open_streams
 from api.errors import BY_CODE, ApiError, Fault
 from api.trip import Trip
 from api.usage import Outcome
-from providers.dialects.dialect import Splitter, Tap
+from providers.dialects.dialect import Splitter, StreamError, Tap
 from providers.dialects.sse import Event, EventTooLong
+from providers.dialects.values import is_text
 from providers.entries import Timeouts
 from providers.secrets import Secret
 from providers.verdicts import judge_event, of_exception
@@ -199,7 +200,10 @@ class Pump:
         out: list[bytes] = []
         now = self._time()
         for event in events:
-            piece = tap.feed(event)
+            if event.data is None or is_text(event.data):
+                piece = tap.feed(event)
+            else:
+                tap.error = StreamError(event.data, malformed=True)
             if tap.error is not None:
                 break
             if piece is not None:

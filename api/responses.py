@@ -12,7 +12,7 @@ import msgspec
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.request import Request
 
-from api import background, counting, forward, health, recalling
+from api import background, counting, forward, recalling
 from api.answer import JSON, Answer
 from api.auth import Caller
 from api.body import read_json, unreadable
@@ -20,8 +20,9 @@ from api.counting import Counting
 from api.errors import ApiError, Fault
 from api.keeping import Turn
 from api.operations import Operation
+from api.room import room
 from api.turns import DIALECT, Links, Turning, no_earlier, with_earlier, with_items
-from api.views import Conversation, DataView, refuse_if_full
+from api.views import Conversation, DataView
 from providers.dialects.jsonio import BadBody, Fields
 from providers.dialects.openai_responses.turns import references
 
@@ -99,7 +100,7 @@ class Stored(DataView):
         if _query(request).get("stream", ["false"])[-1] not in ("", "false", "0"):
             raise ApiError(Fault.UNSUPPORTED, "A kept response is not streamed.", param="stream")
         turn = self._seen(await _found(request, response))
-        with _in_hand(turn):
+        with _in_hand(turn, _project(request)):
             return self._say_turn(await background.present(self.trip, turn))
 
     async def delete(self, request: Request, response: str) -> HttpResponse:
@@ -132,7 +133,7 @@ class Cancelled(Stored):
 
     async def post(self, request: Request, response: str) -> HttpResponse:
         turn = self._seen(await _found(request, response))
-        with _in_hand(turn):
+        with _in_hand(turn, _project(request)):
             return self._say_turn(await background.cancelled(self.trip, turn))
 
 
@@ -218,17 +219,17 @@ async def _found(request: Request, name: str) -> Turn:
 
 
 @contextmanager
-def _in_hand(turn: Turn) -> Iterator[None]:
+def _in_hand(turn: Turn, project: int) -> Iterator[None]:
     """Counted among the requests in hand where an upstream is asked, though it leaves no row. Raises ApiError."""
     if turn.place is None:
         yield
         return
-    refuse_if_full()
-    health.active += 1
+    room.refuse_if_full()
+    room.enter(project)
     try:
         yield
     finally:
-        health.active -= 1
+        room.leave(project)
 
 
 def _missing(name: str) -> ApiError:

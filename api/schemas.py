@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from providers.dialects.google_generate.embedding import TASKS
+from providers.dialects.imaging import MOST_IMAGES
 from routing.resolve import MOST_LISTED
 
 Schema = dict[str, Any]
@@ -142,6 +143,22 @@ SCHEMAS: Final[dict[str, Schema]] = {
         "input",
         example={"model": "sandbox-embed", "input": "hello"},
     ),
+    "ImagesRequest": one(
+        {
+            "model": _MODEL,
+            "models": _MODELS,
+            "prompt": STRING,
+            "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_IMAGES},
+            "size": {"type": ["string", "null"], "description": "`auto`, or pixels as in `1024x1024`."},
+            "response_format": {"enum": ["b64_json", "url", None], "description": "Image workers give bytes alone."},
+            "seed": {"type": ["integer", "null"], "description": "Of image workers, as are the next two."},
+            "steps": {"type": ["integer", "null"], "minimum": 1, "description": "Else fewer, the more others wait."},
+            "negative_prompt": {"type": ["string", "null"], "description": "What is not to be seen."},
+        },
+        "prompt",
+        example={"model": "sandbox-paint", "prompt": "a red barn in the snow"},
+    ),
+    "Images": one({"created": NUMBER, "data": many(one({"b64_json": STRING, "url": STRING})), "model": STRING}, "data"),
     "Embeddings": one(
         {
             "object": {"const": "list"},
@@ -171,6 +188,22 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "AnthropicModels": one({"data": many(ref("AnthropicModel")), "has_more": _FLAG}, "data", "has_more"),
     "GoogleModel": one({"name": STRING, "displayName": STRING}, "name"),
     "GoogleModels": one({"models": many(ref("GoogleModel"))}, "models"),
+    "WorkerRegistration": one(
+        {
+            "url": {**STRING, "minLength": 1, "maxLength": 400, "description": "Below which it is asked."},
+            "type": {**STRING, "description": "The one model that it serves."},
+            "models": many(STRING, "What it serves, as the routes of its account call it upstream."),
+            "capacity": {**NUMBER, "minimum": 1, "description": "Jobs at a time."},
+            "running": NUMBER,
+            "queued": NUMBER,
+            "secret": {**STRING, "description": "What it wants as bearer with each job."},
+        },
+        "url",
+        example={"url": "https://gpu-1.workers.example/v1", "models": ["flux"], "capacity": 2},
+    ),
+    "WorkerLeaving": one({"url": STRING}, "url", example={"url": "https://gpu-1.workers.example/v1"}),
+    "Worker": one({"id": STRING, "url": STRING, "models": many(STRING), "state": STRING}, "id", "url", "state"),
+    "WorkerList": one({"object": {"const": "list"}, "data": many(ref("Worker"))}, "object", "data"),
     "OpenAIError": one(
         {
             "error": one(

@@ -6,18 +6,52 @@ the client, so an answer that was received whole always has its row.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from typing import Final, Protocol
 
 from api import health, journal
 from api.answer import Pairs
 from api.errors import ApiError, Fault
 from api.failing import failure_of
-from api.usage import Outcome, Row, count, microseconds, new_request_id
+from api.room import room
+from api.usage import Attempt, Outcome, Row, count, count_lost, microseconds, new_request_id
 from keys.entries import ProjectEntry, TokenEntry
 from providers.dialects.usage import Usage
 from providers.entries import FactsEntry
+from routing.candidates import Candidate
 from routing.health import Watch
 from routing.snapshot import Snapshot
+
+#: The verdict on an attempt that was given up because another's answer began first.
+LOST: Final = "outrun"
+
+
+class Try:
+    """One call of an upstream under way, by the task that makes it."""
+
+    __slots__ = ("attempt", "facts", "started", "task", "watch")
+
+    def __init__(self, attempt: Attempt, facts: FactsEntry | None, watch: Watch) -> None:
+        self.attempt = attempt
+        self.facts = facts
+        self.watch = watch
+        self.started = time.perf_counter()
+        self.task = asyncio.current_task()
+
+    def lose(self) -> None:
+        """Another one's answer came first."""
+        self.attempt.verdict = LOST
+        self.attempt.us = microseconds(self.started)
+        self.watch.outrun()
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Ending(Protocol):
+    """What cancels a request's task: `why` is the fault, None where the client left."""
+
+    why: Fault | None
 
 
 class Trip:
@@ -28,12 +62,15 @@ class Trip:
         "closed",
         "dropped",
         "facts",
+        "gone",
+        "lost",
         "project",
         "row",
         "session",
         "snapshot",
         "started",
         "token",
+        "tries",
         "watch",
     )
 
@@ -45,6 +82,8 @@ class Trip:
         self.closed = False
         self.dropped: tuple[str, ...] = ()
         self.facts: FactsEntry | None = None
+        #: who ends it before its time
+        self.gone: Ending | None = None
         self.project: ProjectEntry | None = None
         self.snapshot: Snapshot | None = None
         self.token: TokenEntry | None = None
@@ -52,6 +91,9 @@ class Trip:
         self.session = ""
         #: of the place that serves it
         self.watch: Watch | None = None
+        #: the calls of upstreams that have not come to their end; two, where the model is hedged
+        self.tries: list[Try] = []
+        self.lost: list[tuple[Attempt, FactsEntry | None]] = []
 
     def identify(self, project: ProjectEntry, token: TokenEntry, snapshot: Snapshot) -> None:
         """The caller is known; from here on the request has a row."""
@@ -62,7 +104,7 @@ class Trip:
         row.project = project.name
         row.token_id = token.id
         row.revision = snapshot.revision
-        health.active += 1
+        room.enter(project.id)
 
     def snapshot_only(self, snapshot: Snapshot) -> None:
         """The caller is known, and what it asks for leaves no row."""
@@ -77,16 +119,42 @@ class Trip:
         wishes = self.snapshot.preferences.get(self.project.id)
         return wishes is not None and wishes.strict
 
-    def sent(self) -> None:
+    def asks(self, candidate: Candidate, fingerprint: str) -> None:
+        """Who is asked, or serves, with which key."""
+        row = self.row
+        row.account, row.provider = candidate.account.name, candidate.provider.slug
+        row.upstream_model, row.served_model = candidate.upstream_model, candidate.public_name
+        row.key_fingerprint = fingerprint
+        self.facts = candidate.facts
+
+    def sent(self, one: Try) -> None:
         """An upstream is about to be called: should the process be killed now, this is what is known."""
+        self.row.attempts += 1
+        self.row.attempt_log.append(one.attempt)
+        self.tries.append(one)
         journal.current().inflight.put(self.row)
+
+    def served(self, one: Try) -> None:
+        """This call's answer begins: it is the one, and others that are under way are given up."""
+        self.watch = one.watch
+        for other in self.tries:
+            if other is not one:
+                other.lose()
+                self.lost.append((other.attempt, other.facts))
+        self.tries.clear()
+
+    def ended(self, one: Try) -> None:
+        """This call came to no answer."""
+        if one in self.tries:
+            self.tries.remove(one)
 
     def close(self, outcome: Outcome, status: int, usage: Usage | None = None, fault: Fault | None = None) -> None:
         """Write the row. The first close counts; a caller who never identified itself leaves no row."""
         if self.closed or self.snapshot is None:
             return
         self.closed = True
-        health.active -= 1
+        assert self.project is not None
+        room.leave(self.project.id)
         if self.watch is not None:
             self._tell(self.watch, outcome, fault)
         row = self.row
@@ -97,6 +165,7 @@ class Trip:
             row.fault = fault.domain.value
         row.total_us = microseconds(self.arrived)
         count(row, usage, self.facts)
+        count_lost(row, self.lost)
         journal.current().append(row)
         health.count(row)
 
@@ -116,9 +185,13 @@ class Trip:
         self.close(Outcome.ERROR, error.status_code, fault=error.fault)
 
     def abandon(self, usage: Usage | None = None) -> None:
-        """The request ends because its task was cancelled: the client left, or the process is being stopped."""
+        """The request ends because its task was cancelled: the client left, the process is being stopped or is short
+        of memory."""
+        why = self.gone.why if self.gone is not None else None
         if health.stopping:
             self.close(Outcome.INTERRUPTED, 0, usage, Fault.STOPPING)
+        elif why is not None:
+            self.close(Outcome.ERROR, why.status, usage, why)
         else:
             self.close(Outcome.CLIENT_GONE, 499, usage)
 

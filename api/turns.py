@@ -96,7 +96,7 @@ class Turning(Asked):
     The trip's request id makes the ids of answers that an upstream of another dialect gave.
     """
 
-    __slots__ = ("_alone", "_conversed", "_given", "_keeper", "_links", "_trip", "background")
+    __slots__ = ("_alone", "_conversed", "_given", "_keeper", "_links", "_trip", "background", "may_race")
 
     def __init__(self, fields: Fields, trip: Trip, keeper: int | None, links: Links) -> None:
         super().__init__(DIALECT, fields)
@@ -109,6 +109,7 @@ class Turning(Asked):
         self._alone = links.broken or self._conversed
         #: whether the answer may come later than the end of this request
         self.background = fields.get("background") not in _NOTHING
+        self.may_race = not (self.background or self._conversed)
 
     def told(self, candidate: Candidate, model: str, stream: bool, variables: Mapping[str, str]) -> Told:
         family = FAMILIES[candidate.family]

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
+from api.fleet import Deregister, Register
 from api.health import Healthz, Metrics, Readyz
 from api.listing import Model, Models
 from api.openapi import OpenApi
@@ -14,6 +15,7 @@ from api.views import (
     EmbedContent,
     Embeddings,
     GenerateContent,
+    ImageGenerations,
     Messages,
     NotFound,
 )
@@ -44,10 +46,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
         EmbedContent.as_view(),
         name="embed-content",
     ),
+    path("v1/images/generations", ImageGenerations.as_view(), name="image-generations"),
     path("v1/openapi.json", OpenApi.as_view(), name="openapi"),
     re_path(r"^v1(?:beta|alpha)?/models\Z", Models.as_view(), name="models"),
     re_path(r"^v1(?:beta|alpha)?/models/(?P<model>.{1,191})\Z", Model.as_view(), name="model"),
     re_path(r"^v1(?:beta|alpha)?(?:/(?P<rest>.*))?\Z", NotFound.as_view(), name="nothing"),
+    path("fleet/register", Register.as_view(), name="fleet-register"),
+    path("fleet/deregister", Deregister.as_view(), name="fleet-deregister"),
     path("healthz", Healthz.as_view(), name="healthz"),
     path("readyz", Readyz.as_view(), name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -42,6 +43,10 @@ class Attempt(msgspec.Struct, omit_defaults=True):
     status: int = 0
     verdict: str = ""
     us: int = 0
+    #: it was lost with the connection it was sent on, and sent a second time
+    again: bool = False
+    #: micro-USD at least, of what was given up because another answer began first; None: unknown, or nothing
+    cost_micro: int | None = None
 
 
 class Row(msgspec.Struct, omit_defaults=True):
@@ -74,7 +79,10 @@ class Row(msgspec.Struct, omit_defaults=True):
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    images: int | None = None
     cost_micro: int | None = None
+    hedged: bool = False
+    hedge_cost_micro: int | None = None
     queue_us: int | None = None
     resolve_us: int | None = None
     connect_us: int | None = None
@@ -97,7 +105,7 @@ def microseconds(since: float, until: float | None = None) -> int:
 
 
 def count(row: Row, usage: Usage | None, facts: FactsEntry | None) -> None:
-    """Write tokens and cost into the row. What the upstream did not tell stays None, never 0 (A-25)."""
+    """Write tokens, pictures and cost into the row. What the upstream did not tell stays None, never 0 (A-25)."""
     if usage is None:
         return
     row.input_tokens = usage.input
@@ -105,7 +113,20 @@ def count(row: Row, usage: Usage | None, facts: FactsEntry | None) -> None:
     row.cache_read_tokens = usage.cache_read
     row.cache_write_tokens = usage.cache_write
     row.reasoning_tokens = usage.reasoning
+    row.images = usage.images
     row.cost_micro = cost_micro(facts, usage)
+
+
+def count_lost(row: Row, lost: Iterable[tuple[Attempt, FactsEntry | None]]) -> None:
+    """Write what hedging cost: of each attempt that was given up the prompt at least, as long as the answer that came
+    says it was, at that place's price. What it had written by then nobody tells. Unknown stays None."""
+    costs: list[int | None] = []
+    for attempt, facts in lost:
+        prompt = Usage(input=row.input_tokens, output=0)
+        attempt.cost_micro = cost_micro(facts, prompt)
+        costs.append(attempt.cost_micro)
+    if costs or (row.hedged and row.outcome == Outcome.OK):  # whose rival failed was given up by nobody
+        row.hedge_cost_micro = None if None in costs else sum(filter(None, costs))
 
 
 #: What `count` writes.

@@ -11,23 +11,24 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, HttpResponseBase
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from api import counting, forward, health, identity
+from api import counting, forward, identity
 from api.answer import JSON, Answer
 from api.auth import Caller, HasProject, ProjectToken
 from api.body import read_json
 from api.counting import Counting
 from api.embedding import Embedding
 from api.errors import ApiError, Fault
+from api.imaging import Imaging
 from api.lanes import Asked
 from api.operations import Operation
 from api.refusals import dialect_of
+from api.room import room
 from api.trip import Trip
 from providers.families import OPENAI_CHAT
 from routing.store import store
@@ -81,6 +82,7 @@ class DataView(APIView):
         self.kwargs = kwargs
         self.headers = {}
         trip = self.trip = Trip(self.endpoint, self.dialect, request.scope.get("jackfield.arrived"))
+        trip.gone = request.scope.get("jackfield.gone")
         try:
             try:
                 wrapped = self.request = DrfRequest(request)
@@ -105,9 +107,7 @@ class DataView(APIView):
         return response
 
     def _enter(self, request: Request) -> None:
-        """Is there room, who asks, may they, and has this request been here before."""
-        if self.metered:
-            refuse_if_full()
+        """Who asks, may they, is there room for it, and has this request been here before."""
         self.trip.row.revision = store.current.revision  # what a refusal at the door is answered by
         self.perform_authentication(request)
         self.check_permissions(request)
@@ -116,6 +116,7 @@ class DataView(APIView):
         http: Any = request._request
         self.trip.session = http.META.get("HTTP_X_SESSION_ID") or http.META.get("HTTP_SESSION_ID") or ""
         if self.metered:
+            room.refuse_without_room(caller.project.id)
             self.trip.identify(caller.project, caller.token, http.snapshot)
         else:
             self.trip.snapshot_only(http.snapshot)
@@ -233,6 +234,17 @@ class Embeddings(Conversation):
         return await forward.answer(self.trip, Embedding(self.dialect, fields))
 
 
+class ImageGenerations(Conversation):
+    """POST /v1/images/generations."""
+
+    endpoint = "images/generations"
+    operations = {"post": Operation("generateImages", "Images", "ImagesRequest")}
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        fields = await read_json(request)
+        return await forward.answer(self.trip, Imaging(self.dialect, fields))
+
+
 class EmbedContent(Conversation):
     """POST /v1beta/models/{model}:embedContent and :batchEmbedContents, below /v1 as well."""
 
@@ -261,13 +273,6 @@ class NotFound(DataView):
         raise ApiError(Fault.PATH_NOT_FOUND)
 
     post = get
-
-
-def refuse_if_full() -> None:
-    """Raises ApiError where this process has as many requests in hand as it may (R-REL-22)."""
-    if health.active >= settings.MAX_IN_FLIGHT:
-        health.shed += 1
-        raise ApiError(Fault.OVERLOADED, headers={"retry-after": "1"})
 
 
 def _betas(request: Request) -> tuple[tuple[str, str], ...]:

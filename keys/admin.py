@@ -18,6 +18,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from keys import tokens, vault
+from keys.forms import NOT_OPERATORS, TokenForm
 from keys.models import ApiToken, KeySet, Project, ProviderKey
 from keys.pool import pool
 from keys.roles import may
@@ -188,6 +189,10 @@ class KeyForm(forms.ModelForm):
         return found
 
 
+#: What a key's page tells of it.
+_FACTS = ("key_set", "shown", "source", "created_at", "rotated_at", "spent_at", "spent_for")
+
+
 class KeyChangeList(PanelChangeList):
     """A page of keys with those marked that must be entered again."""
 
@@ -206,6 +211,7 @@ class ProviderKeyAdmin(Panel):
     search_fields = ("fingerprint", "last_four", "key_set__account__name", "key_set__name", "source")
     autocomplete_fields = ("key_set",)
     list_select_related = ("key_set__account__provider", "key_set__project")
+    actions = ("use_again",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PanelChangeList]:
         return KeyChangeList
@@ -213,11 +219,11 @@ class ProviderKeyAdmin(Panel):
     def get_fields(self, request: HttpRequest, obj: ProviderKey | None = None) -> Any:
         if obj is None:
             return ("key_set", "key", "position", "enabled")
-        facts = ("key_set", "shown", "source", "created_at", "rotated_at", "position", "enabled")
+        facts = (*_FACTS, "position", "enabled")
         return (*facts, "key") if self.has_change_permission(request, obj) else facts
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        fixed = ("key_set", "shown", "source", "created_at", "rotated_at") if obj is not None else ()
+        fixed = _FACTS if obj is not None else ()
         return tuple(dict.fromkeys((*super().get_readonly_fields(request, obj), *fixed)))
 
     def save_model(self, request: HttpRequest, obj: ProviderKey, form: KeyForm, change: bool) -> None:
@@ -246,28 +252,26 @@ class ProviderKeyAdmin(Panel):
         owner = f" (only {row.key_set.project.name})" if row.key_set.project else ""
         return f"{row.key_set.name}{owner}"
 
-    @display(description="State", label={"usable": "success", "off": "warning"})
-    def standing(self, row: Any) -> str:
+    @display(description="State", label={"usable": "success", "off": "warning", "spent": "danger"})
+    def standing(self, row: Any) -> str | tuple[str, str]:
         if row.unusable:
             return f"needs re-entry: {REASONS.get(row.unusable, 'it no longer opens, as after a change of origin')}"
         if not row.enabled:
             return "off"
         left = pool.cooling.remaining(row.fingerprint)
-        return f"cooling for {ceil(left)} s" if left > 0 else "usable"
+        cooling = f"cooling for {ceil(left)} s" if left > 0 else ""
+        if row.spent_at:
+            return "spent", f"used up, {cooling}" if cooling else "used up"
+        return cooling or "usable"
 
-
-class TokenForm(forms.ModelForm):
-    """What a new token is for. Its text is made, never entered."""
-
-    class Meta:
-        model = ApiToken
-        fields = ("project", "kind", "name", "expires_at")
-
-    def clean_expires_at(self) -> Any:
-        try:
-            return tokens.checked_expiry(self.cleaned_data["expires_at"])
-        except tokens.TokenError as error:
-            raise ValidationError(str(error)) from None
+    @admin.action(description="Use again at once: a bill was paid, a limit raised", permissions=["change"])
+    def use_again(self, request: HttpRequest, queryset: QuerySet[ProviderKey]) -> None:
+        """Here, and through Redis in the other processes."""
+        rows = list(queryset)
+        queryset.touch(spent_at=None, spent_for="")  # type: ignore[attr-defined]  # ConfigQuerySet
+        for row in rows:
+            pool.cooling.clear(row.fingerprint)
+        messages.success(request, f"{len(rows)} key{'' if len(rows) == 1 else 's'} may be used again.")
 
 
 @admin.register(ApiToken)
@@ -275,7 +279,7 @@ class ApiTokenAdmin(Panel):
     form = TokenForm
     list_display = (
         "shown",
-        "project_name",
+        "owner",
         "name",
         "kind",
         "standing",
@@ -284,12 +288,19 @@ class ApiTokenAdmin(Panel):
         "created_at",
         "last_used_at",
     )
-    list_filter = ("kind", ("project", admin.RelatedOnlyFieldListFilter))
-    search_fields = ("project__name", "name", "last_four")
-    autocomplete_fields = ("project",)
-    list_select_related = ("project", "created_by")
+    list_filter = (
+        *("kind", ("project", admin.RelatedOnlyFieldListFilter), ("account", admin.RelatedOnlyFieldListFilter)),
+    )
+    search_fields = ("project__name", "account__name", "name", "last_four")
+    autocomplete_fields = ("project", "account")
+    list_select_related = ("project", "account", "created_by")
     actions = ("revoke_selected", "revoke_compromised")
-    fields = ("project", "kind", "name", "expires_at")
+    fields = ("kind", "project", "account", "name", "expires_at")
+    hints: ClassVar[dict[str, str]] = {
+        "kind": "What it opens: a project's, /v1; a fleet's, the registration of an account's workers.",
+        "project": "Whose requests it lets in.",
+        "account": "Of a fleet token only: whose workers it lets register.",
+    }
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
         facts = ("shown", "created_by", "created_at", "last_used_at", "revoked_at", "revoked_reason")
@@ -307,14 +318,15 @@ class ApiTokenAdmin(Panel):
 
     def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "kind" and not may(request.user, "add", ProviderKey):
-            kwargs["choices"] = [choice for choice in ApiToken.Kind.choices if choice[0] != ApiToken.Kind.ADMIN]
+            kwargs["choices"] = [choice for choice in ApiToken.Kind.choices if choice[0] not in NOT_OPERATORS]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: forms.ModelForm, change: bool) -> None:
-        if change or (obj.kind == ApiToken.Kind.ADMIN and not may(request.user, "add", ProviderKey)):
+        if change or (obj.kind in NOT_OPERATORS and not may(request.user, "add", ProviderKey)):
             raise PermissionDenied
         made, plaintext = tokens.issue(
             obj.project,
+            account=obj.account,
             kind=obj.kind,
             name=obj.name,
             expires_at=obj.expires_at,
@@ -327,7 +339,7 @@ class ApiTokenAdmin(Panel):
         """The token, in this answer and nowhere else: no message, cookie or session holds it."""
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Token for {obj.project.name}",
+            "title": f"Token for {obj.owner}",
             "opts": self.opts,
             "token": request.issued_token,  # type: ignore[attr-defined]  # of our own
             "row": obj,
@@ -363,9 +375,9 @@ class ApiTokenAdmin(Panel):
     def issued_by(self, row: ApiToken) -> str:
         return str(row.created_by) if row.created_by else "command line"
 
-    @display(description="Project", ordering="project__name")
-    def project_name(self, row: ApiToken) -> str:
-        return row.project.name
+    @display(description="Of", ordering="project__name")
+    def owner(self, row: ApiToken) -> str:
+        return row.owner
 
     @display(description="State", label={"live": "success", "expired": "warning", "revoked": "danger"})
     def standing(self, row: ApiToken) -> str:

@@ -17,8 +17,13 @@ LONGEST: Final = 86400.0
 MOST: Final = 10_000
 
 
+def resting_name(fingerprint: str, model: str = "") -> str:
+    """What rests: a key, or a key for one model of its upstream."""
+    return f"{fingerprint}:{model}" if model else fingerprint
+
+
 class Cooling:
-    """Fingerprint -> the moment it is free again."""
+    """Fingerprint, or what `resting_name` makes of it -> the moment it is free again."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -63,9 +68,10 @@ class Cooling:
         return bool(self._until)
 
     def clear(self, fingerprint: str) -> None:
-        """Let a key be used again."""
-        if self._until.pop(fingerprint, None) is not None:
-            self.freed.append(fingerprint)
+        """Let a key be used again, for every model."""
+        for name in list(self._until):
+            if name.partition(":")[0] == fingerprint and self._until.pop(name, None) is not None:
+                self.freed.append(name)
 
     def __len__(self) -> int:
         return len(self._until)

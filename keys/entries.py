@@ -51,3 +51,5 @@ class TokenEntry(msgspec.Struct, frozen=True, gc=False):
     expires_at: float | None
     revoked_at: float | None
     compromised: bool = False
+    #: of the account whose workers it is for; it has no project then
+    account_id: int = 0

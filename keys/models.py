@@ -106,10 +106,24 @@ class ProviderKey(GuardedRow):
     created_at = models.DateTimeField(auto_now_add=True)
     rotated_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    spent_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Its upstream said that its quota, balance or spend limit is used up; empty once it served again.",
+    )
+    spent_for = models.CharField(
+        max_length=191,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Asked for this model.",
+    )
 
     secret_fields: ClassVar[tuple[str, ...]] = ("sealed",)
     guarded_fields: ClassVar[tuple[str, ...]] = ("sealed", "last_four", "fingerprint", "source", "live", "rotated_at")
-    volatile_fields: ClassVar[tuple[str, ...]] = ("last_used_at",)
+    volatile_fields: ClassVar[tuple[str, ...]] = ("last_used_at", "spent_at", "spent_for")
 
     class Meta:
         ordering = ("key_set", "position", "created_at")
@@ -125,13 +139,16 @@ class ApiToken(GuardedRow):
         PROJECT = "p", "project"
         ADMIN = "a", "admin API"
         TEST = "t", "test"
+        FLEET = "f", "fleet"
 
     class Reason(models.TextChoices):
         RETIRED = "retired", "retired: what it started may finish"
         COMPROMISED = "compromised", "compromised: its streams are cut"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tokens")
+    #: of every kind but those of fleets, which belong to an account
+    project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE, related_name="tokens")
+    account = models.ForeignKey(Account, null=True, blank=True, on_delete=models.CASCADE, related_name="tokens")
     kind = models.CharField(max_length=1, choices=Kind.choices, default=Kind.PROJECT)
     name = models.CharField(max_length=80, blank=True)
     mac = models.BinaryField(unique=True, editable=False)
@@ -148,16 +165,28 @@ class ApiToken(GuardedRow):
 
     secret_fields: ClassVar[tuple[str, ...]] = ("mac", "row_mac")
     guarded_fields: ClassVar[tuple[str, ...]] = (
-        *("project", "kind", "mac", "row_mac", "last_four", "expires_at", "revoked_at", "revoked_reason"),
+        *("project", "account", "kind", "mac", "row_mac", "last_four", "expires_at", "revoked_at", "revoked_reason"),
     )
     volatile_fields: ClassVar[tuple[str, ...]] = ("last_used_at",)
 
     class Meta:
         ordering = ("project", "-created_at")
         verbose_name = "token"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(kind="f", project__isnull=True, account__isnull=False)
+                | (~models.Q(kind="f") & models.Q(project__isnull=False, account__isnull=True)),
+                name="token_of_project_or_fleet",
+            )
+        ]
+
+    @property
+    def owner(self) -> str:
+        """Whose it is: a project's, or, of a fleet, an account's."""
+        return self.project.name if self.project else f"workers of {self.account.name}" if self.account else ""
 
     def __str__(self) -> str:
-        return f"{self.project.name} ••••{self.last_four}"
+        return f"{self.owner} ••••{self.last_four}"
 
 
 class SignIn(models.Model):

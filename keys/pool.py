@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from keys.cooling import Cooling
+from keys.cooling import Cooling, resting_name
 from keys.entries import KeyEntry, KeySetEntry
 from keys.mirror import Mirror
 from keys.order import Candidate, in_order
 from keys.origins import allows
 from keys.sealing import Unsealable
+from keys.spent import Spent
 from keys.vault import bound_entry, open_key
 from providers.hosts import origin_of
 from providers.secrets import Secret
@@ -56,6 +57,7 @@ class KeyPool:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.cooling = Cooling(clock)
+        self.spent = Spent(clock)
         #: key id -> why it does not open (a reason of Unsealable); these keys are skipped
         self.undecryptable: dict[str, str] = {}
         self._opened: dict[Identity, Secret] = {}
@@ -67,9 +69,10 @@ class KeyPool:
     # --- choosing -----------------------------------------------------------------------------------------------
 
     def candidates(
-        self, sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None = None
+        self, sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None = None, model: str = ""
     ) -> list[Candidate]:
-        """Keys to try now, in order. `sets` are all key sets of the account, `key_set_id` the one its route names.
+        """Keys to try now, in order. `sets` are all key sets of the account, `key_set_id` the one its route names,
+        `model` the upstream's that is asked for.
 
         Resting keys and keys that do not open are left out. Empty: see `wait`. Do not change the list.
         """
@@ -77,15 +80,15 @@ class KeyPool:
         if not self._failed and not self.cooling.any():
             return order
         return [
-            candidate
-            for candidate in order
-            if not self.cooling.is_cool(candidate.key.fingerprint) and self._failure(candidate) is None
+            candidate for candidate in order if not self._rest(candidate, model) and self._failure(candidate) is None
         ]
 
-    def wait(self, sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None = None) -> float | None:
+    def wait(
+        self, sets: Sequence[KeySetEntry], project_id: int | None, key_set_id: int | None = None, model: str = ""
+    ) -> float | None:
         """Seconds until a key of this list may be used (0: now); None if it has none that opens: a missing key."""
         waits = [
-            self.cooling.remaining(candidate.key.fingerprint)
+            self._rest(candidate, model)
             for candidate in self._order(sets, project_id, key_set_id)
             if self._failure(candidate) is None
         ]
@@ -112,9 +115,10 @@ class KeyPool:
 
     # --- resting ------------------------------------------------------------------------------------------------
 
-    def cool(self, fingerprint: str, seconds: float) -> None:
-        """Let a key rest after a rate-limit answer; the other processes learn of it within a quarter of a second."""
-        self.cooling.cool(fingerprint, seconds)
+    def cool(self, fingerprint: str, seconds: float, model: str = "") -> None:
+        """Let a key rest after a rate-limit answer, for one model where the limit is that model's; the other processes
+        learn of it within a quarter of a second."""
+        self.cooling.cool(resting_name(fingerprint, model), seconds)
 
     def is_cool(self, fingerprint: str) -> bool:
         """Does this key rest now?"""
@@ -159,6 +163,12 @@ class KeyPool:
         mirror, self._mirror = self._mirror, None
         if mirror is not None:
             await mirror.stop()
+
+    def _rest(self, candidate: Candidate, model: str) -> float:
+        """Seconds until this key may be used for the model; 0 if now."""
+        fingerprint = candidate.key.fingerprint
+        left = self.cooling.remaining(fingerprint)
+        return max(left, self.cooling.remaining(resting_name(fingerprint, model))) if model else left
 
     def _failure(self, candidate: Candidate) -> str | None:
         """Why this key did not open, if it has just been tried."""

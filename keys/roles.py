@@ -38,6 +38,7 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "routing.preference": _ALL,
         "routing.revision": _VIEW,
         "routing.gatewayprocess": _VIEW,
+        "routing.worker": ("view", "change"),
         "api.usagerecord": _VIEW,
         "auth.user": _EDIT,
         "auth.group": _VIEW,
@@ -56,6 +57,7 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "routing.preference": _ALL,
         "routing.revision": _VIEW,
         "routing.gatewayprocess": _VIEW,
+        "routing.worker": ("view", "change"),
         "api.usagerecord": _VIEW,
     },
     AUDITOR: {
@@ -73,6 +75,7 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "routing.preference": _VIEW,
         "routing.revision": _VIEW,
         "routing.gatewayprocess": _VIEW,
+        "routing.worker": _VIEW,
         "api.usagerecord": _VIEW,
         "auth.user": _VIEW,
         "auth.group": _VIEW,
@@ -84,7 +87,7 @@ ROLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 #: until who answers for the keys has agreed (M-21). An account's switch is the operator's.
 NARROW: Final[dict[str, frozenset[str]]] = {
     "providers.provider": frozenset({"streaming"}),
-    "providers.account": frozenset({"enabled", "timeouts"}),
+    "providers.account": frozenset({"enabled", "timeouts", "probe", "probe_interval"}),
 }
 
 #: The first person is alone and needs both hats; who comes later gets one.

@@ -26,6 +26,7 @@ SEALED_COLUMNS: Final[dict[tuple[str, str], Purpose]] = {
     ("keys.ProviderKey", "sealed"): Purpose.CREDENTIAL,
     ("keys.SignIn", "sealed"): Purpose.CREDENTIAL,
     ("api.StoredResponse", "sealed"): Purpose.RESPONSE,
+    ("routing.Worker", "sealed"): Purpose.CREDENTIAL,
 }
 #: Binary columns that hold MACs made by the ring's root, which does not rotate.
 MAC_COLUMNS: Final[frozenset[tuple[str, str]]] = frozenset(

@@ -24,15 +24,16 @@ from django.utils import timezone
 from keys import ring as rings
 from keys.entries import TokenEntry
 from keys.models import ApiToken, Project
+from providers.models import Account
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 #: Published, so that secret scanners know the shape.
-TOKEN_PATTERN: Final = r"jf_[pat][0-9A-Za-z]{49}"  # noqa: S105 - a pattern, not a token
+TOKEN_PATTERN: Final = r"jf_[patf][0-9A-Za-z]{49}"  # noqa: S105 - a pattern, not a token
 PREFIX: Final = "jf_"
 #: The values `row_mac_ok` takes, in its order: `ApiToken.objects.values_list(*TOKEN_FIELDS)`.
-TOKEN_FIELDS: Final = ("id", "mac", "project_id", "kind", "expires_at", "revoked_at", "row_mac")
+TOKEN_FIELDS: Final = ("id", "mac", "project_id", "account_id", "kind", "expires_at", "revoked_at", "row_mac")
 MAC_BYTES: Final = 32
 
 _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -44,6 +45,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _NOBODY: Final = TokenEntry(id="", mac=bytes(MAC_BYTES), project_id=0, kind="", expires_at=1.0, revoked_at=1.0)
 #: id, MAC, project, kind, expiry, revocation: fixed widths, so that no two rows read the same.
 _PACK: Final = Struct(">16s32sq4sqq").pack
+#: The account, in the MAC of a row that has one: no row without is as long.
+_PACK_ACCOUNT: Final = Struct(">q").pack
 #: "never" among microseconds since 1970; no time a database holds comes near it.
 _NEVER: Final = -(2**63)
 
@@ -84,16 +87,21 @@ def authenticate(tokens: Mapping[bytes, TokenEntry], plaintext: str, now: float)
 
 
 def issue(
-    project: Project,
+    project: Project | None,
     *,
+    account: Account | None = None,
     kind: str = ApiToken.Kind.PROJECT,
     name: str = "",
     expires_at: datetime | None = None,
     created_by: User | None = None,
 ) -> tuple[ApiToken, str]:
-    """Make a token of a project. The second value is its text, which cannot be had again. Raises TokenError."""
+    """Make a token of a project, or, of the kind for fleets, of an account. The second value is its text, which cannot
+    be had again. Raises TokenError.
+    """
     if kind not in ApiToken.Kind.values:
         raise TokenError(f"there is no kind of token {kind!r}; kinds are {', '.join(ApiToken.Kind.values)}")
+    if (kind == ApiToken.Kind.FLEET) != (account is not None) or (account is None) != (project is not None):
+        raise TokenError("a fleet token belongs to an account and to no project, every other one to a project alone")
     expires_at = checked_expiry(expires_at)
     body = f"{PREFIX}{kind}" + "".join(secrets.choice(_ALPHABET) for _ in range(43))
     plaintext = body + _checksum(body)
@@ -102,6 +110,7 @@ def issue(
     row = ApiToken(
         id=uuid.uuid4(),
         project=project,
+        account=account,
         kind=kind,
         name=name,
         mac=digest,
@@ -131,7 +140,7 @@ def set_expiry(row: ApiToken, expires_at: datetime | None) -> None:
     if not row_mac_ok(stored):
         raise TokenError("this token's row was altered outside Jackfield: revoke it and issue another")
     row.expires_at = checked_expiry(expires_at)
-    row.row_mac = _row_mac((*stored[:4], row.expires_at, stored[5]))
+    row.row_mac = _row_mac((*stored[:5], row.expires_at, stored[6]))
     row.save(update_fields=["expires_at", "row_mac"])
 
 
@@ -141,7 +150,7 @@ def replace(
     """Issue a successor of a token, which itself ends after the overlap. Raises TokenError."""
     if row.revoked_at is not None:
         raise TokenError("a revoked token has no successor: issue a new one")
-    successor = issue(row.project, kind=row.kind, name=row.name, created_by=created_by)
+    successor = issue(row.project, account=row.account, kind=row.kind, name=row.name, created_by=created_by)
     end = timezone.now() + overlap
     if row.expires_at is None or end < row.expires_at:
         set_expiry(row, end)
@@ -153,23 +162,30 @@ def row_mac_ok(row: Sequence[Any]) -> bool:
 
     A row that is not ours is left out of the snapshot (security goal G3). Costs about 3 microseconds.
     """
-    ours = _row_mac(row[:6])
-    return len(ours) == MAC_BYTES and hmac.compare_digest(ours, bytes(row[6]))
+    ours = _row_mac(row[:7])
+    return len(ours) == MAC_BYTES and hmac.compare_digest(ours, bytes(row[7]))
 
 
 def _values(row: ApiToken) -> tuple[Any, ...]:
-    return (row.id, row.mac, row.project_id, row.kind, row.expires_at, row.revoked_at)
+    return (row.id, row.mac, row.project_id, row.account_id, row.kind, row.expires_at, row.revoked_at)
 
 
 def _row_mac(values: Sequence[Any]) -> bytes:
-    token_id, digest, project_id, kind, expires_at, revoked_at = values
+    token_id, digest, project_id, account_id, kind, expires_at, revoked_at = values
     digest = bytes(digest)
     if len(digest) != MAC_BYTES or len(kind) > 4:
         # Packing would cut or fill it. It is not ours; this is no row's MAC.
         return b""
     message = _PACK(
-        token_id.bytes, digest, project_id, kind.encode("ascii", "replace"), _moment(expires_at), _moment(revoked_at)
+        token_id.bytes,
+        digest,
+        project_id or 0,
+        kind.encode("ascii", "replace"),
+        _moment(expires_at),
+        _moment(revoked_at),
     )
+    if account_id is not None:
+        message += _PACK_ACCOUNT(account_id)
     return hmac.digest(rings.current().row_key, message, "sha256")
 
 

@@ -130,10 +130,11 @@ def replace_key(row: ProviderKey, plaintext: Secret, *, source: str | None = Non
     secret = checked(plaintext)
     _seal_into(row, secret, bound(row.key_set))
     row.rotated_at = timezone.now()
+    row.spent_at, row.spent_for = None, ""
     if source is not None:
         row.source = source
     with together():
-        row.save(update_fields=["sealed", "last_four", "fingerprint", "rotated_at", "source"])
+        row.save(update_fields=["sealed", "last_four", "fingerprint", "rotated_at", "spent_at", "spent_for", "source"])
 
 
 def check_all() -> list[Undecryptable]:

@@ -7,6 +7,7 @@ JACKFIELD_PLANE=data or =control starts one of them alone, on a listener of its 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -26,13 +27,16 @@ from api.body import limited, refuse_larger
 from api.errors import ApiError, Fault
 from api.handler import DataHandler
 from api.refusals import refusal
-from keys.mirror import Mirror
+from api.tickets import tickets
 from keys.pool import pool
 from project import checks
 from providers import transport
-from routing.health import NAME, SHARED, health
+from routing.fleet_rows import rows as workers
 from routing.minting import minter
+from routing.notices import notices
+from routing.presence import process_name
 from routing.store import store
+from routing.talk import talk
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -42,8 +46,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # WhiteNoise hands files over as synchronous iterators. They are small, and only the control plane's own.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
-#: Below these is the data plane; Google's SDKs ask below the last two.
-DATA_PATHS = ("/v1/", "/v1beta/", "/v1alpha/")
+#: Below these is the data plane; Google's SDKs ask below the second and third, workers register below the last.
+DATA_PATHS = ("/v1/", "/v1beta/", "/v1alpha/", "/fleet/")
 data_plane = DataHandler()
 control_plane = ASGIHandler()
 
@@ -72,7 +76,7 @@ async def _control(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         if length.isdigit():
             refuse_larger(int(length), limit)
-        await control_plane(scope, limited(receive, limit), send)
+        await control_plane(scope, limited(receive, limit, scope), send)
     except ApiError as error:
         await _refuse(error, scope, send)
 
@@ -92,29 +96,43 @@ def _refusals() -> list[checks.Problem]:
         connections.close_all()
 
 
+async def _found() -> list[checks.Problem]:
+    """The refusals. A database that does not answer in time is no reason not to start: what needs it is not asked."""
+    asking = asyncio.ensure_future(sync_to_async(_refusals)())
+    done, _ = await asyncio.wait((asking,), timeout=store.patience)
+    return asking.result() if done else checks.problems(settings.PRODUCTION)
+
+
 async def lifespan(receive: Receive, send: Send) -> None:
     """Start the snapshot store before the first request, stop it and the transport after the last."""
     await receive()
-    found = await sync_to_async(_refusals)()
-    if found:
+    if found := await _found():
         lines = "\n".join(f"  - {problem}" for problem in found)
         await send({"type": "lifespan.startup.failed", "message": f"Jackfield does not start:\n{lines}"})
         return
     await store.start()
     await pool.start(settings.REDIS_URL)
-    places = Mirror(health, settings.REDIS_URL, SHARED, NAME)
-    if settings.REDIS_URL:
-        places.start()
+    talk.start(settings.REDIS_URL, process_name() if settings.PLANE != "control" else "")
+    notices.start()
+    workers.start()
+    store.lookers += [notices.look, workers.look]
     store.followers.append(minter.wake)
     minter.start()
+    if settings.REDIS_URL:
+        tickets.start(settings.REDIS_URL)
     data_plane.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     data_plane.stop()
     store.followers.remove(minter.wake)
+    store.lookers.remove(notices.look)
+    store.lookers.remove(workers.look)
+    notices.stop()
+    workers.stop()
     await sync_to_async(minter.stop)()
     await store.stop()
-    await places.stop()
+    await talk.stop()
+    await tickets.stop()
     await pool.stop()
     await transport.aclose()
     await send({"type": "lifespan.shutdown.complete"})

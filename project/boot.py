@@ -34,17 +34,21 @@ from keys.sealing import Unsealable
 from project import checks
 from project.celery import app
 from project.supervisor import Child, listen
+from providers.engine import shared_tls_context
 from providers.models import Account, Provider
 from providers.secrets import Secret
 from routing.loading import load_catalog
 from routing.models import Preference
 from routing.revisions import recording
+from routing.store import store
 
 logger = logging.getLogger(__name__)
 
 #: Signs what a start writes by itself.
 AUTHOR: Final = "start"
 SANDBOX: Final = "sandbox"
+#: Open files that a gateway asks for.
+FILES: Final = 65536
 #: A number of our own for PostgreSQL's advisory lock: two machines that start together do it one after the other.
 _START_LOCK: Final = 0x6A61636B
 
@@ -81,6 +85,7 @@ def prepare(sandbox_port: int) -> Welcome | None:
         if not settings.HOME.snapshot.exists():
             problem = "The database does not answer, and there is no snapshot of an earlier run to serve from."
             checks.refuse_to_start([checks.Problem(problem, "Start the database, or correct DATABASE_URL.")])
+        store.found_away()
         logger.warning("the database does not answer: serving from the last snapshot until it does")
         return None
     with alone():
@@ -241,6 +246,7 @@ def children(listener: socket.socket, sandbox: socket.socket | None, *, worker: 
     if settings.WORKERS:
         # Loaded once for all: a forked gateway shares it and starts at once, the first time and after a crash.
         import_module("project.asgi")
+        shared_tls_context()
     connections.close_all()
     gc.freeze()
     return family
@@ -256,10 +262,20 @@ def serve_gateway(host: str, port: int) -> None:
     gateway(listen(host, port))
 
 
+def allow_files() -> None:
+    """As many open files as the system lets us have, within reason: each request has two connections, and the usual
+    limit of 1024 is for programs that wait with select."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def gateway(listener: socket.socket) -> None:
     """Serve on this socket until SIGTERM, then give requests in flight half a minute."""
     from api.protocol import GuardedProtocol  # noqa: PLC0415 - the parent never parses HTTP
 
+    allow_files()
     GuardedProtocol.header_deadline = settings.HEADER_DEADLINE
     server = uvicorn.Server(
         uvicorn.Config(

@@ -47,6 +47,7 @@ app.conf.update(
     beat_schedule={
         "drain the journal": {"task": "api.drain", "schedule": 60.0},
         "forget old responses": {"task": "api.forget", "schedule": 3600.0},
+        "probe accounts": {"task": "routing.probe", "schedule": 30.0, "options": {"expires": 25}},
         "look for vanished models": {"task": "routing.sync_models", "schedule": 86_400.0},
     },
 )

@@ -17,9 +17,11 @@ from keys import vault
 from keys.models import KeySet, ProviderKey
 from keys.pool import pool
 from keys.roles import may
+from providers.models import Account
 from routing import history
 from routing.models import PublicModel, Revision, Route
 from routing.presence import processes
+from routing.probing import failing, said
 from routing.revisions import latest
 from routing.standing import untouched, with_standing
 
@@ -34,6 +36,7 @@ _MENU: Final = (
             ("Routes", "routing_route", "route"),
             ("Aliases", "routing_alias", "alternate_email"),
             ("Prefix rules", "routing_prefixrule", "short_text"),
+            ("Explain", "routing_publicmodel", "alt_route", "routing_explain"),
         ),
     ),
     (
@@ -43,6 +46,7 @@ _MENU: Final = (
             ("Providers", "providers_provider", "dns"),
             ("Key sets", "keys_keyset", "folder_special"),
             ("Provider keys", "keys_providerkey", "key"),
+            ("Workers", "routing_worker", "lan"),
             ("Model facts", "providers_catalogmodel", "fact_check"),
         ),
     ),
@@ -57,6 +61,7 @@ _MENU: Final = (
     (
         "Operation",
         (
+            ("Health", "routing_gatewayprocess", "monitor_heart", "routing_health"),
             ("Revisions", "routing_revision", "history"),
             ("Gateway processes", "routing_gatewayprocess", "memory"),
             ("Users", "auth_user", "group"),
@@ -88,22 +93,31 @@ class Day:
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The menu, with what this user may see."""
-    groups = []
+    groups: list[dict[str, Any]] = []
     for title, entries in _MENU:
         items = [_item(request, *entry) for entry in entries]
         shown = [item for item in items if item["permission"](request)]
         if shown:
             groups.append({"title": title, "items": shown, "separator": True})
+    _mark(request.path, [item for group in groups for item in group["items"]])
     return groups
 
 
-def _item(request: HttpRequest, title: str, page: str, icon: str) -> dict[str, Any]:
+def _mark(path: str, items: list[dict[str, Any]]) -> None:
+    """The page one is on, or the one that it stands beneath, is marked: one of them."""
+    here = max((item["link"] for item in items if path.startswith(item["link"])), key=len, default="")
+    for item in items:
+        item["active"] = item["link"] == here
+
+
+def _item(request: HttpRequest, title: str, page: str, icon: str, url: str = "") -> dict[str, Any]:
+    """`url`: of a page beside the list, for who may see that."""
     app, model = page.split("_")
     allowed = bool(request.user.has_perm(f"{app}.view_{model}") or request.user.has_perm(f"{app}.change_{model}"))
     return {
         "title": title,
         "icon": icon,
-        "link": reverse(f"admin:{page}_changelist"),
+        "link": reverse(f"admin:{url or f'{page}_changelist'}"),
         "permission": lambda _: allowed,
     }
 
@@ -118,6 +132,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         broken=_broken() if sees_models else [],
         waiting=untouched(_dead()).count() if sees_models else 0,
         reentry=vault.check_all() if may(user, "view", KeySet) else [],
+        spent=_spent() if may(user, "view", KeySet) else [],
+        probes=[(row, said(row)) for row in failing()[:SHOWN]] if may(user, "view", Account) else [],
         cooling=_cooling() if may(user, "view", KeySet) else [],
         day=last_day() if may(user, "view", UsageRecord) else None,
         busiest=_busiest() if may(user, "view", UsageRecord) else [],
@@ -157,12 +173,18 @@ def _broken() -> list[Broken]:
     return [Broken(account, name, tuple(models)) for (account, name), models in found.items()]
 
 
+def _spent() -> list[ProviderKey]:
+    """Keys whose quota, balance or spend limit is used up, as any process was told."""
+    found = ProviderKey.objects.filter(enabled=True).exclude(spent_at=None).select_related("key_set__account")
+    return list(found.order_by("spent_at"))
+
+
 def _cooling() -> list[tuple[str, int]]:
     """Accounts with rate-limited keys that rest, and for how many seconds at most, as this process knows."""
     if not pool.cooling.any():
         return []
     longest: dict[str, float] = {}
-    keys = ProviderKey.objects.filter(enabled=True).values_list("key_set__account__name", "fingerprint")
+    keys = ProviderKey.objects.filter(enabled=True, spent_at=None).values_list("key_set__account__name", "fingerprint")
     for account, fingerprint in keys:
         left = pool.cooling.remaining(fingerprint)
         if left > 0:

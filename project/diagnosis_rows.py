@@ -6,17 +6,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 
 from keys import vault
-from keys.models import ApiToken
+from keys.models import ApiToken, ProviderKey
 from keys.ring import BadRing
 from project.diagnosis import MACHINE, Finding, Status
+from providers.probing import most_a_day
 from routing.build import BadSnapshot, build
+from routing.fleet import fleet
+from routing.fleet_rows import rows
 from routing.loose_ends import lost_preferences, not_reachable, why_not
 from routing.models import CatalogMark, PublicModel
-from routing.snapshot import Snapshot
+from routing.probing import failing, probed, said
+from routing.snapshot import FLEET, Snapshot
 
 #: Rows named in one finding; the rest is counted.
 SHOWN: Final = 4
@@ -65,6 +70,20 @@ def keys() -> Iterator[Finding]:
             )
 
 
+def spent() -> Iterator[Finding]:
+    """Keys whose upstream says that somebody has to pay or to raise a limit."""
+    marked = ProviderKey.objects.filter(enabled=True).exclude(spent_at=None)
+    accounts = Counter(marked.values_list("key_set__account__name", flat=True))
+    if accounts:
+        shown = _some(f"{name} ({count})" for name, count in sorted(accounts.items()))
+        yield Finding(
+            "quotas",
+            Status.WARN,
+            f"{accounts.total()} key(s) have used up their quota or balance: {shown}",
+            "Settle it with the provider, then 'Use again' in the list of keys; or add keys",
+        )
+
+
 def catalog() -> Iterator[Finding]:
     if CatalogMark.objects.exists():
         yield Finding("catalog", Status.OK, "loaded")
@@ -83,6 +102,26 @@ def people() -> Iterator[Finding]:
     else:
         yield Finding(
             "tokens", Status.WARN, "there is no token to call /v1 with", "Run: .venv/bin/python manage.py token PROJECT"
+        )
+
+
+def probes() -> Iterator[Finding]:
+    """What probes may cost, and which accounts they found wanting."""
+    accounts = list(probed()) if settings.PROBES else []
+    if not accounts:
+        yield Finding("probes", Status.OK, "no account is probed")
+        return
+    most = sum(most_a_day(row.probe_interval) for row in accounts)
+    cost = sum(most_a_day(row.probe_interval) * row.probe_cost for row in accounts) / 1_000_000
+    price = f"${cost:,.2f} a day" if cost else "free at these providers"
+    names = _some(row.name for row in accounts)
+    yield Finding("probes", Status.OK, f"at most {most} requests a day at {names}; {price}")
+    for row in failing():
+        yield Finding(
+            "probes",
+            Status.WARN,
+            f"{row.account.name}: {said(row)}",
+            "Look at its key and address; probes are set at the account in the admin",
         )
 
 
@@ -106,6 +145,7 @@ def patching() -> Iterator[Finding]:
             f"left out: {_some(f'{what} ({why})' for what, why in snapshot.left_out.items())}",
             "Revoke those tokens and issue new ones",
         )
+    yield from _fleets(snapshot)
     for account, reason in not_reachable(snapshot):
         yield Finding(
             "accounts",
@@ -115,6 +155,26 @@ def patching() -> Iterator[Finding]:
         )
     yield from _models(snapshot)
     yield from _preferences(snapshot)
+
+
+def _fleets(snapshot: Snapshot) -> Iterator[Finding]:
+    """Accounts whose models workers serve, and no worker is there."""
+    rows.load()
+    lack: dict[str, list[str]] = defaultdict(list)
+    for model in snapshot.models.values():
+        for route in model.routes if model.enabled else ():
+            account = snapshot.accounts[route.account_id]
+            if route.infra == FLEET and route.enabled and account.enabled:
+                why = fleet.why_not(snapshot, account.id, route.upstream_model)
+                if why is not None:
+                    lack[f"{account.name}: {why}"].append(model.name)
+    for what, models in sorted(lack.items()):
+        yield Finding(
+            "fleets",
+            Status.WARN,
+            f"{what}, for {_some(models)}",
+            "Start a worker that registers with a fleet token of the account: see docs/fleets.md",
+        )
 
 
 def _models(snapshot: Snapshot) -> Iterator[Finding]:
@@ -130,7 +190,7 @@ def _models(snapshot: Snapshot) -> Iterator[Finding]:
     for model in snapshot.models.values():
         if not model.enabled:
             continue
-        reasons = [(route, why_not(snapshot, route)) for route in model.routes if route.enabled]
+        reasons = [(route, why_not(snapshot, route, model.service)) for route in model.routes if route.enabled]
         if model.name in untouched:
             if reasons and all(reason for _, reason in reasons):
                 waiting.append(model.name)
@@ -177,4 +237,4 @@ def _some(names: Iterable[str]) -> str:
 
 
 #: What needs the database.
-ROWS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (keys, catalog, people, patching)
+ROWS: Final[tuple[Callable[[], Iterator[Finding]], ...]] = (keys, spent, catalog, people, probes, patching)

@@ -32,6 +32,11 @@ class Home:
         return self.root / "journal"
 
     @property
+    def tickets(self) -> Path:
+        """What was done today of what may be done so often a day."""
+        return self.root / "tickets"
+
+    @property
     def broker(self) -> Path:
         return self.root / "broker"
 

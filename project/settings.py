@@ -97,7 +97,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # A server that vanished without a word is noticed in seconds, not after the kernel's quarter of an hour.
     DATABASES["default"]["OPTIONS"] = {
-        "connect_timeout": 3,
+        "connect_timeout": 2,
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
@@ -183,6 +183,12 @@ HEADER_DEADLINE = env.float("JACKFIELD_HEADER_DEADLINE", 10.0)
 BODY_DEADLINE = env.float("JACKFIELD_BODY_DEADLINE", 60.0)
 #: Requests that one process has in hand at most; further ones are told to come again (R-REL-22).
 MAX_IN_FLIGHT = env.int("JACKFIELD_MAX_IN_FLIGHT", 2000)
+#: Seconds that the event loop of a process may be late, time after time, before it takes no further requests; 0: any.
+MAX_LAG = env.float("JACKFIELD_MAX_LAG", 0.25)
+#: Bytes of memory that one gateway process may use; 0: as much as its control group may.
+MEMORY_LIMIT = env.int("JACKFIELD_MEMORY_LIMIT", 0)
+#: Connections of clients that one process has at most.
+MAX_CONNECTIONS = env.int("JACKFIELD_MAX_CONNECTIONS", 4096)
 #: Bytes of all the files of one request that are given by their URL and fetched for an upstream that takes bytes only;
 #: 0 fetches none.
 FETCH_MAX = env.int("JACKFIELD_FETCH_MAX", 32 * 1024 * 1024)
@@ -194,8 +200,13 @@ POLL_INTERVAL = env.float("JACKFIELD_POLL_INTERVAL", 0.25)
 MAX_SNAPSHOT_AGE_HOURS = env.float("JACKFIELD_MAX_SNAPSHOT_AGE_HOURS", 24.0)
 #: Each journal append is followed by fsync.
 JOURNAL_FSYNC = env.bool("JACKFIELD_JOURNAL_FSYNC", False)
+#: Whether accounts that nobody hears of are asked for their list of models, as each of them is set.
+PROBES = env.bool("JACKFIELD_PROBES", True)
 #: Seconds a rate-limited key cools when the upstream names no time.
 KEY_COOLDOWN = env.float("JACKFIELD_KEY_COOLDOWN", 30.0)
+KEY_SPENT = env.float("JACKFIELD_KEY_SPENT", 3600.0)
+#: Jobs that one worker of a fleet may ask for at a time.
+FLEET_MAX_JOBS = env.int("JACKFIELD_FLEET_MAX_JOBS", 64)
 #: Days that responses are kept for GET /v1/responses/{id} and `previous_response_id`; 0 keeps none.
 RESPONSES_DAYS = env.float("JACKFIELD_RESPONSES_DAYS", 30.0)
 #: Days a token may live at most, which is then also its default; 0 sets no limit.

@@ -15,6 +15,7 @@ from unfold.decorators import display
 
 from keys.models import KeySet, ProviderKey
 from keys.roles import may
+from project.fleet_page import workers_of
 from project.panel import Panel
 from project.sign_in_page import offered, sign_in_page
 from providers.columns import (
@@ -24,10 +25,13 @@ from providers.columns import (
     valid_families,
     valid_timeouts,
     valid_variables,
+    valid_worker_hosts,
 )
 from providers.families import FAMILIES
 from providers.models import Account, CatalogModel, Provider
-from routing.models import Route
+from providers.probing import declared
+from routing.models import AccountProbe, Route
+from routing.probing import said
 from routing.store import at_hand
 from routing.syncing import sync
 
@@ -39,6 +43,10 @@ PROVIDER_WARNING = (
     "These fields say where the keys of this provider's accounts are sent, unless an account says otherwise. Every key "
     "is sealed to its origin: after a change of the origin those keys cannot be used until a security admin enters "
     "them again."
+)
+PROBES = (
+    "While nobody hears of this account, or a circuit of it is open, its list of models is asked for. An account that "
+    "answers gets its next request early; what a probe finds never keeps requests away."
 )
 #: Accounts whose upstreams one page asks.
 MOST_ASKED: Final = 20
@@ -120,24 +128,51 @@ class AccountAdmin(Panel):
     search_fields = ("name", "provider__slug", "provider__name")
     autocomplete_fields = ("provider",)
     list_select_related = ("provider",)
-    readonly_fields = ("keys", "keys_to_add", "sign_in_line")
+    readonly_fields = ("keys", "keys_to_add", "sign_in_line", "probing")
     actions = ("sync_models",)
+    lines = ("worker_hosts",)
+    change_form_template = "admin/providers/account/change_form.html"
     fieldsets = (
         (None, {"fields": (("name", "enabled"), "timeouts")}),
         (
             "Origin",
             {
                 "description": ORIGIN_WARNING,
-                "fields": (("provider", "family"), "base_url", "variables", "private_network", "env_pattern"),
+                "fields": (
+                    ("provider", "family"),
+                    "base_url",
+                    "variables",
+                    "private_network",
+                    "env_pattern",
+                    "worker_hosts",
+                ),
+            },
+        ),
+        (
+            "Probes",
+            {
+                "description": PROBES,
+                "fields": (("probe", "probe_interval", "probe_cost"), "probing"),
             },
         ),
     )
-    labels: ClassVar[dict[str, str]] = {"base_url": "Base URL", "env_pattern": "Variables called"}
+    labels: ClassVar[dict[str, str]] = {
+        "base_url": "Base URL",
+        "env_pattern": "Variables called",
+        "probe": "Probe it",
+        "probe_interval": "Seconds between probes",
+        "probe_cost": "Cost of a probe",
+    }
     hints: ClassVar[dict[str, str]] = {
         "family": "Only if this account speaks another API than its provider.",
         "timeouts": 'Seconds of connect, first_byte, gap and total, as {"total": 60}. Empty: the usual ones.',
         "variables": 'What the provider\'s URL and credential need, as {"region": "eu-west-1"}.',
         "env_pattern": "How its variables begin, as AWS_*: said where a key is missing.",
+        "probe": "Free is what is declared to cost 0.",
+        "probe_interval": "60 to 86400.",
+        "probe_cost": "Millionths of a US dollar.",
+        "worker_hosts": "Where workers that register themselves may be: names, *.names, networks as 10.1.0.0/16. "
+        "Empty: public addresses, by HTTPS on port 443 alone.",
     }
 
     def get_ordering(self, request: HttpRequest) -> Any:
@@ -163,6 +198,8 @@ class AccountAdmin(Panel):
             field.validators.append(valid_timeouts)
         if db_field.name == "variables":
             field.validators.append(valid_variables)
+        if db_field.name == "worker_hosts":
+            field.validators.append(valid_worker_hosts)
         return _family(field, empty="as its provider") if db_field.name == "family" else field
 
     def get_fieldsets(self, request: HttpRequest, obj: Account | None = None) -> Any:
@@ -172,6 +209,13 @@ class AccountAdmin(Panel):
         lines = ["keys_to_add" if may(request.user, "add", ProviderKey) else "keys"]
         lines += ["sign_in_line"] if offered(request, obj) else []
         return ((None, {"fields": (*first[1]["fields"], *lines)}), *others)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """With its workers, if it is an account that has any to do with them."""
+        context = {**(extra_context or {}), "workers": workers_of(request, object_id)}
+        return super().change_view(request, object_id, form_url, context)  # type: ignore[no-any-return]  # unfold has no types
 
     def get_urls(self) -> Any:
         page = self.admin_site.admin_view(self.sign_in)
@@ -218,6 +262,15 @@ class AccountAdmin(Panel):
         parts = [(text, f"{add}?key_set={pk}") for pk, text in _key_sets(row)]
         return format_html_join("", '<div>{} <a class="jf-link" href="{}">Add a key</a></div>', parts) or "no key set"
 
+    @display(description="Now")
+    def probing(self, row: Account) -> str:
+        """What probes may cost a day, and what the last one found."""
+        if row.pk is None:
+            return "-"
+        found = AccountProbe.objects.filter(account=row.pk).first()
+        most = declared(row.probe, row.probe_interval, row.probe_cost)
+        return f"{most[:1].upper()}{most[1:]}. Last: {said(found) if found is not None else 'no probe yet'}."
+
     @display(description="Sign-in")
     def sign_in_line(self, row: Account) -> str:
         url = reverse("admin:providers_account_sign_in", args=[row.pk])
@@ -256,6 +309,7 @@ class CatalogModelAdmin(Panel):
         "price_output": "Output",
         "price_cache_read": "Cache read",
         "price_cache_write": "Cache write",
+        "price_image": "Picture",
         "input_modalities": "Takes",
         "output_modalities": "Gives",
     }
@@ -271,9 +325,9 @@ class CatalogModelAdmin(Panel):
         (
             "Prices",
             {
-                "description": "Millionths of a US dollar per million tokens: 150000 is $0.15. Empty is unknown, "
-                "0 is free.",
-                "fields": (("price_input", "price_output"), ("price_cache_read", "price_cache_write")),
+                "description": "Millionths of a US dollar per million tokens: 150000 is $0.15. For models that make "
+                "pictures, of one picture, in place of its tokens: 40000 is $0.04. Empty is unknown, 0 is free.",
+                "fields": (("price_input", "price_output"), ("price_cache_read", "price_cache_write"), "price_image"),
             },
         ),
         ("More", {"fields": ("input_modalities", "output_modalities", "aliases", ("as_of", "source"))}),
@@ -289,6 +343,8 @@ class CatalogModelAdmin(Panel):
 
     @display(description="USD per million tokens, in / out")
     def price(self, row: CatalogModel) -> str:
+        if row.price_image is not None:
+            return f"{dollars(row.price_image)} a picture"
         return f"{dollars(row.price_input)} / {dollars(row.price_output)}"
 
 

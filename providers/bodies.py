@@ -15,7 +15,7 @@ from providers.engine import ENGINE_ERRORS, as_httpx
 #: Bytes of one complete answer and of one event stream.
 MAX_BODY: Final = 64 * 1024 * 1024
 MAX_STREAM: Final = 1024 * 1024 * 1024
-_INFLATE_STEP: Final = 1024 * 1024
+_INFLATE_STEP: Final = 256 * 1024
 
 
 class BodyTooLarge(httpx.ReadError):
@@ -82,6 +82,8 @@ class Body(httpx.AsyncByteStream):
         """The next piece of a compressed body, at most a step of it in memory at a time."""
         inflate = self._inflate
         while True:
+            if self._rest:
+                await asyncio.sleep(0)  # a small piece may become a hundred megabytes: others have their turn meanwhile
             chunk = self._rest or await self._content.readany()
             if not chunk:
                 if not inflate.eof:

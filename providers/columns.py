@@ -13,6 +13,7 @@ from providers.credentials import SCHEMES
 from providers.entries import Timeouts
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, check_template
+from providers.workers import bad_patterns
 
 #: How each scheme puts a key on a request.
 _PUT_ON: Final = {
@@ -68,6 +69,13 @@ def valid_variables(value: dict[str, Any]) -> None:
     for name, text in value.items():
         if not isinstance(text, str) or not text.isprintable():
             raise ValidationError(f"{name} is a text of printable characters.")
+
+
+def valid_worker_hosts(value: list[str]) -> None:
+    """Names, *.names and networks."""
+    faults = bad_patterns(value)
+    if faults:
+        raise ValidationError(faults)
 
 
 def valid_base_url(value: str) -> None:

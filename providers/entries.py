@@ -61,10 +61,13 @@ class AccountEntry(msgspec.Struct, frozen=True, gc=False):
     enabled: bool
     #: the family of environment variables that are this account's, as in AWS_*
     env_pattern: str = ""
+    #: where its own workers may be: see providers.workers
+    worker_hosts: tuple[str, ...] = ()
 
 
 class FactsEntry(msgspec.Struct, frozen=True, gc=False):
-    """What is known of (provider, model). Prices in micro-USD per million tokens; None is unknown."""
+    """What is known of (provider, model). Prices in micro-USD per million tokens, `price_image` per picture; None is
+    unknown."""
 
     provider: str
     model: str
@@ -82,3 +85,4 @@ class FactsEntry(msgspec.Struct, frozen=True, gc=False):
     price_cache_read: int | None = None
     price_cache_write: int | None = None
     aliases: tuple[str, ...] = ()
+    price_image: int | None = None

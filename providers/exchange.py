@@ -6,31 +6,45 @@ subclasses keep what they are given and build httpx's objects when somebody look
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import httpx
 import msgspec
 
 from providers.entries import Timeouts
 
+#: How far a new connection has come.
+Stage = Literal["", "name", "connect", "tls"]
+
 
 class CallClock(msgspec.Struct):
-    """What the transport measured. `connect_us` is None where a pooled connection was used."""
+    """What the transport measured. `connect_us` is None where a pooled connection was used.
+
+    `alone`: only a new connection will do; `heard`: whether the pooled one in use has said anything since.
+    """
 
     connect_us: int | None = None
     reused: bool = False
+    stage: Stage = ""
+    alone: bool = False
+    heard: Callable[[], bool] | None = None
 
 
 class Call(msgspec.Struct, frozen=True):
     """What the transport must know of a request beyond HTTP: `request.extensions["jackfield"]`.
 
-    `stranger`: a caller of this gateway chose the URL.
+    `stranger`: a caller of this gateway chose the URL; `worker`: a worker that registered itself did. `twice`: whether
+    it does little harm if the upstream acts on it twice, as where it costs the tokens of one answer; a second job that
+    goes on by itself does.
     """
 
     private_network: bool = False
     timeouts: Timeouts = Timeouts()
     clock: CallClock = msgspec.field(default_factory=CallClock)
     stranger: bool = False
+    worker: bool = False
+    twice: bool = True
 
 
 class Outgoing(httpx.Request):

@@ -61,19 +61,25 @@ class Family(msgspec.Struct, frozen=True):
     #: `{verb}` in it is the dialect's.
     embedding: str = ""
     embed_path: str = ""
+    #: The dialect in which it is asked for pictures, if it makes any, and what stands in place of `path` then; empty
+    #: where nothing else is asked there.
+    imaging: str = ""
+    image_path: str = ""
 
     def speaks(self, dialect: str) -> bool:
         """Whether a request in this dialect goes to an upstream of this family as it is."""
-        return bool(dialect) and dialect in (self.dialect, self.embedding)
+        return bool(dialect) and dialect in (self.dialect, self.embedding, self.imaging)
 
     def serves(self, dialect: str) -> bool:
-        """Whether requests for what this dialect asks for, chat or embeddings, can be sent to it somehow."""
+        """Whether requests for what this dialect asks for, chat, embeddings or pictures, can be sent to it somehow."""
+        if dialect == OPENAI_IMAGES:
+            return bool(self.imaging)
         return bool(self.embedding if dialect in EMBEDDING_DIALECTS else self.dialect)
 
     @property
     def is_served(self) -> bool:
         """Whether requests can be sent to it: as they are, or translated."""
-        return bool(self.dialect)
+        return bool(self.dialect or self.imaging)
 
 
 #: The dialect of POST /v1/chat/completions, and the family that speaks it.
@@ -89,6 +95,9 @@ GOOGLE_EMBEDDINGS: Final = "google_embeddings"
 #: Those that clients ask for embeddings in.
 EMBEDDING_DIALECTS: Final = frozenset({OPENAI_EMBEDDINGS, GOOGLE_EMBEDDINGS})
 _EMBEDDINGS: Final = "embeddings"
+#: That in which clients ask for pictures.
+OPENAI_IMAGES: Final = "openai_images"
+_IMAGES: Final = "images/generations"
 _INVOKE: Final = "model/{model}/invoke"
 #: The backend of ChatGPT knows its callers by these, beside the account that comes with the token.
 _CODEX_HEADERS: Final = (("openai-beta", "responses=experimental"), ("originator", "jackfield"))
@@ -119,8 +128,18 @@ _FAMILIES = (
         inline=_NO_FILES,
         embedding=OPENAI_EMBEDDINGS,
         embed_path=_EMBEDDINGS,
+        imaging=OPENAI_IMAGES,
+        image_path=_IMAGES,
     ),
-    Family(OPENAI_RESPONSES, _RESPONSES, "responses", embedding=OPENAI_EMBEDDINGS, embed_path=_EMBEDDINGS),
+    Family(
+        OPENAI_RESPONSES,
+        _RESPONSES,
+        "responses",
+        embedding=OPENAI_EMBEDDINGS,
+        embed_path=_EMBEDDINGS,
+        imaging=OPENAI_IMAGES,
+        image_path=_IMAGES,
+    ),
     Family("anthropic-messages", _ANTHROPIC, "v1/messages", headers=(("anthropic-version", "2023-06-01"),)),
     Family(
         "google-generative-ai",
@@ -159,6 +178,8 @@ _FAMILIES = (
         inline=_NO_FILES,
         embedding=OPENAI_EMBEDDINGS,
         embed_path=_EMBEDDINGS,
+        imaging=OPENAI_IMAGES,
+        image_path=_IMAGES,
     ),
     Family(
         "bedrock-converse",
@@ -200,7 +221,7 @@ _FAMILIES = (
         variables=("project",),
         inline=_BYTES,  # gemini-cli sends files as data alone; whether a URL would be read is said nowhere
     ),
-    Family("azure-image"),
+    Family("azure-image", path=_IMAGES, imaging=OPENAI_IMAGES),
     # A deployment serves one model; its id is what a route calls the model. The base URL may name another api-version.
     Family(
         "sap-ai-core",
@@ -224,9 +245,10 @@ _FAMILIES = (
     Family("pollinations-simple"),
     # It holds a request for up to `wait` seconds while the job is done.
     Family("theta-on-demand", "theta_infer", "infer_request/{model}?wait=60", model_in_body=False, ponders=75.0),
-    Family("byteplus-image"),
+    Family("byteplus-image", path=_IMAGES, imaging=OPENAI_IMAGES),
     Family("byteplus-video"),
-    Family("worker-fleet"),
+    # The model is what the worker has loaded: which workers a route leads to says it.
+    Family("worker-fleet", path="generate", model_in_body=False, imaging="image_worker"),
 )
 FAMILIES: Final[dict[str, Family]] = {family.name: family for family in _FAMILIES}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from providers import probing
 from providers.config import ConfigRow
 from providers.names import valid_account_name, valid_model_name, valid_provider_slug
 
@@ -49,6 +51,13 @@ class Provider(ConfigRow):
 class Account(ConfigRow):
     """One contract at a provider: its origin, region, API version. Two accounts never share credentials (P-06)."""
 
+    class Probe(models.TextChoices):
+        """The words of providers.probing."""
+
+        FREE = probing.FREE, "If it is free"
+        ON = probing.ON, "Yes, whatever it costs"
+        OFF = probing.OFF, "No"
+
     name = models.CharField(max_length=63, unique=True, validators=[valid_account_name])
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="accounts")
     family = models.CharField(max_length=40, blank=True, help_text="Empty: the provider's.")
@@ -59,6 +68,28 @@ class Account(ConfigRow):
     )
     timeouts = models.JSONField(default=dict, blank=True, help_text="Seconds: connect, first_byte, gap, total.")
     env_pattern = models.CharField(max_length=80, blank=True, help_text="Label of its variables, as in AWS_*.")
+    probe = models.CharField(
+        max_length=4,
+        choices=Probe.choices,
+        default=Probe.FREE,
+        db_default=Probe.FREE,
+        help_text="Whether its list of models is asked for while nobody else hears of it.",
+    )
+    probe_interval = models.PositiveIntegerField(
+        default=probing.INTERVAL,
+        db_default=probing.INTERVAL,
+        validators=[MinValueValidator(probing.SHORTEST), MaxValueValidator(probing.DAY)],
+        help_text="Seconds between two probes; a day has no more of them than this allows.",
+    )
+    probe_cost = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Millionths of a US dollar that one probe costs; 0 is free."
+    )
+    worker_hosts = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Names, *.names and networks where its own workers may be. Empty: public addresses, HTTPS alone.",
+    )
     enabled = models.BooleanField(default=True)
     catalog = models.JSONField(default=dict, blank=True, editable=False)
 
@@ -72,7 +103,8 @@ class Account(ConfigRow):
 
 
 class CatalogModel(ConfigRow):
-    """What is known of one model at one provider. Prices are integer micro-USD per million tokens; null is unknown."""
+    """What is known of one model at one provider. Prices are integer micro-USD per million tokens, or per picture; null
+    is unknown."""
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="catalog_models")
     model = models.CharField(max_length=191, validators=[valid_model_name])
@@ -90,6 +122,7 @@ class CatalogModel(ConfigRow):
     price_output = models.BigIntegerField(null=True, blank=True)
     price_cache_read = models.BigIntegerField(null=True, blank=True)
     price_cache_write = models.BigIntegerField(null=True, blank=True)
+    price_image = models.BigIntegerField(null=True, blank=True)
     aliases = models.JSONField(default=list, blank=True, help_text="Other ids that mean this one at this provider.")
     as_of = models.DateField(null=True, blank=True)
     source = models.CharField(max_length=200, blank=True)

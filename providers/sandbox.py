@@ -15,6 +15,7 @@ import logging
 import math
 import socket
 import struct
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -34,9 +35,14 @@ MODELS: Final = {
     "error-body": "200 with an error as body",
     "error-event": "a stream whose first event is an error",
     "embed": "makes vectors, at /v1/embeddings, and nothing else",
+    "paint": "makes pictures of one colour, at /v1/images/generations, and nothing else",
 }
+#: Those that do not chat.
+SILENT: Final = frozenset({"embed", "paint"})
 #: The length of its vectors unless told.
 DIMENSIONS: Final = 8
+#: Pixels of a side of its pictures, whatever was asked for.
+SIDE: Final = 64
 LOREM: Final = (
     "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore "
     "magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo "
@@ -159,6 +165,25 @@ def embeddings(body: dict[str, Any]) -> bytes | None:
     return json.dumps({"object": "list", "data": data, "model": body["model"], "usage": usage}).encode()
 
 
+def pictures(body: dict[str, Any]) -> bytes | None:
+    """PNGs in the colour that the words have; None: there are none."""
+    prompt, count = body.get("prompt"), body.get("n") or 1
+    if not isinstance(prompt, str) or not prompt or type(count) is not int or not 1 <= count <= 10:
+        return None
+    colour = zlib.crc32(prompt.encode("utf-8", "replace")).to_bytes(4)[:3]
+    rows = (b"\0" + colour * SIDE) * SIDE
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode()
+    return json.dumps({"created": CREATED, "data": [{"b64_json": image}] * count}).encode()
+
+
 async def read_body(receive: Receive) -> bytes:
     parts: list[bytes] = []
     while True:
@@ -206,14 +231,30 @@ def checked(raw: bytes) -> dict[str, Any] | str:
 
 async def embed(receive: Receive, send: Send) -> None:
     """POST /v1/embeddings."""
+    body = await asked_of("embed", receive)
+    advice = "Send texts as `input`, at most 4096 `dimensions`, and `embed` as the model."
+    await reply_if_said(send, embeddings(body), advice)
+
+
+async def paint(receive: Receive, send: Send) -> None:
+    """POST /v1/images/generations."""
+    body = await asked_of("paint", receive)
+    await reply_if_said(send, pictures(body), "Send a `prompt`, at most 10 as `n`, and `paint` as the model.")
+
+
+async def asked_of(model: str, receive: Receive) -> dict[str, Any]:
+    """The request's body; empty where it is none, or asks another model."""
     try:
         body = json.loads(await read_body(receive))
     except ValueError:
-        body = None
-    said = embeddings(body) if isinstance(body, dict) and body.get("model") == "embed" else None
+        return {}
+    return body if isinstance(body, dict) and body.get("model") == model else {}
+
+
+async def reply_if_said(send: Send, said: bytes | None, advice: str) -> None:
+    """An answer, or else what to send for one."""
     if said is None:
-        message = "Send texts as `input`, at most 4096 `dimensions`, and `embed` as the model."
-        await reply(send, 400, error_body(message, "invalid_request_error", None))
+        await reply(send, 400, error_body(advice, "invalid_request_error", None))
     else:
         await reply(send, 200, said)
 
@@ -225,7 +266,7 @@ async def chat(scope: Scope, receive: Receive, send: Send) -> None:
         await reply(send, 400, error_body(body, "invalid_request_error", None))
         return
     model = body.get("model")
-    if model not in MODELS or model == "embed":
+    if model not in MODELS or model in SILENT:
         names = ", ".join(MODELS)
         await reply(
             send,
@@ -284,6 +325,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await chat(scope, receive, send)
     elif (scope["method"], scope["path"]) == ("POST", "/v1/embeddings"):
         await embed(receive, send)
+    elif (scope["method"], scope["path"]) == ("POST", "/v1/images/generations"):
+        await paint(receive, send)
     elif (scope["method"], scope["path"]) == ("GET", "/v1/models"):
         await models(send)
     else:

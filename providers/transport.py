@@ -8,10 +8,9 @@ What this transport promises:
   (`providers.egress`, `providers.resolving`). Connections that may lead to private networks have a pool of their own.
 - Where a caller of this gateway chose the URL, names are looked up apart from all others and no connection is kept.
 - Deadlines for connecting, for the first byte, between reads and for the whole; caps on what is read and inflated.
-- A POST is sent once. aiohttp repeats only idempotent methods on a connection that the peer closed while it was idle
-  (RFC 9112 9.3.1), since after a lost POST nobody can know whether it was acted on. Here a POST is repeated only where
-  a pooled connection was found closing before its first byte was written. What is left is the race of a request on
-  its way with the peer's close: RemoteProtocolError or ReadError, and the attempt loop decides.
+- A request is written to a connection that the peer is just closing for idleness about as often as connections are
+  idle: it is repeated once, on a new connection, if the pooled one closed at once and without a word
+  (docs/decisions/lost-requests.md). Any other loss is RemoteProtocolError or ReadError, and the attempt loop decides.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+import time
 import weakref
 from typing import Any, Final, cast
 
@@ -35,16 +35,18 @@ from providers.engine import (
     Connector,
     NoAddress,
     TlsFailed,
+    TlsStalled,
     as_httpx,
     client_timeout,
     clock_of_call,
     nothing_was_sent,
     session,
-    tls_context,
+    shared_tls_context,
+    was_lost,
 )
 from providers.entries import Timeouts
 from providers.exchange import Call, CallClock, Incoming, Outgoing
-from providers.resolving import ApartLookup, EgressRefused, Lookup, system_lookup
+from providers.resolving import EgressRefused, Lookup, strangers_lookup, system_lookup, workers_lookup
 
 __all__ = (
     "BodyTooLarge",
@@ -54,6 +56,7 @@ __all__ = (
     "NoAddress",
     "Outgoing",
     "TlsFailed",
+    "TlsStalled",
     "Transport",
     "current",
     "install",
@@ -78,13 +81,17 @@ _NOT_SENT: Final = frozenset(
 )
 
 
+#: Seconds in which a pooled connection that its peer was closing breaks, at most: a round trip, and no model's answer.
+LOST_WITHIN: Final = 0.5
+
 _PLAIN_CALL: Final = Call()
 
 #: Characters of URLs that are remembered: longer ones come from callers of this gateway only.
 _SHORT: Final = 512
 
 #: Of accounts without and with private networks, and of URLs that callers chose.
-_Sessions = tuple[aiohttp.ClientSession, aiohttp.ClientSession, aiohttp.ClientSession]
+#: Of accounts, by whether they reach private networks; of workers, by the same; of strangers.
+_Sessions = tuple[aiohttp.ClientSession, ...]
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -99,11 +106,14 @@ class Transport(httpx.AsyncBaseTransport):
         self._sessions: _Sessions | None = None
 
     def _open(self) -> _Sessions:
-        tls = self._tls or tls_context()
-        apart: Lookup = ApartLookup() if self._lookup is system_lookup else self._lookup
+        tls = self._tls or shared_tls_context()
+        own = self._lookup is not system_lookup
+        theirs, apart = (self._lookup, self._lookup) if own else (workers_lookup, strangers_lookup)
         self._sessions = (
             session(False, tls, self._lookup),
             session(True, tls, self._lookup),
+            session(False, tls, theirs),
+            session(True, tls, theirs),
             session(False, tls, apart, keeps=False),
         )
         return self._sessions
@@ -125,11 +135,14 @@ class Transport(httpx.AsyncBaseTransport):
         reason = judge(place, call.private_network and not call.stranger)
         if reason is not None:
             raise EgressRefused(f"the URL is not allowed: {reason}", request=request)
-        engine = (self._sessions or self._open())[2 if call.stranger else call.private_network]
+        engine = (self._sessions or self._open())[4 if call.stranger else call.private_network + 2 * call.worker]
         headers = CIMultiDict([field for field in fields if field[0].lower() not in _NOT_SENT])
         timeouts, clock = call.timeouts, call.clock
+        clock.alone, clock.connect_us = False, None
         clock_of_call.set(clock)
         while True:
+            started = time.monotonic()
+            clock.heard, clock.stage = None, ""
             try:
                 # aiohttp's deadline for silence is exact; this one also ends headers that trickle in for ever.
                 async with asyncio.timeout(timeouts.connect + timeouts.first_byte):
@@ -143,11 +156,16 @@ class Transport(httpx.AsyncBaseTransport):
                     )
                 break
             except ENGINE_ERRORS as error:
-                # Each turn takes one dead connection out of the pool; a new connection ends it.
-                if clock.connect_us is None and nothing_was_sent(error):
-                    continue
-                raise as_httpx(error, request) from None
+                if clock.heard is not None:  # a pooled connection
+                    # Each turn takes one dead connection out of the pool; a new connection ends it.
+                    if nothing_was_sent(error):
+                        continue
+                    if call.twice and was_lost(error, clock) and time.monotonic() - started < LOST_WITHIN:
+                        clock.alone = True
+                        continue
+                raise as_httpx(error, request, clock) from None
         clock.reused = clock.connect_us is None
+        clock.heard = None
         if isinstance(request, Outgoing):
             request.sent()
         return self._response(request, answer, timeouts)

@@ -10,16 +10,14 @@ Upstream text is bounded and scrubbed before it gets any further.
 
 from __future__ import annotations
 
-import email.utils
-import math
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
 from providers.dialects.values import UNREADABLE
+from providers.limits import PASSING, is_of_model, is_spent, wait_of
 from providers.scrubbing import scrub
 from providers.secrets import Secret
 
@@ -27,8 +25,6 @@ from providers.secrets import Secret
 Because = Literal["", "length", "content"]
 Kind = Literal["deliver", "next_key", "next_candidate", "final"]
 
-#: Longest pause an upstream may ask for that is believed, in seconds.
-MAX_RETRY_AFTER: Final = 24 * 3600.0
 #: Bytes of an error body that are looked at.
 MAX_ERROR_BODY: Final = 64 * 1024
 
@@ -66,7 +62,15 @@ _POLICY: Final = (
 _CALLER_FAULTS: Final = frozenset({400, 405, 406, 411, 412, 413, 414, 415, 416, 417, 422, 431, 451})
 #: Statuses whose messages repeat what the request said: only the upstream's own words tell of a limit there.
 _REPEATING: Final = _CALLER_FAULTS | {404}
-_CODES: Final = {401: "upstream_auth", 402: "upstream_payment", 403: "upstream_forbidden", 404: "upstream_not_found"}
+_CODES: Final = {
+    401: "upstream_auth",
+    402: "upstream_payment",
+    403: "upstream_forbidden",
+    404: "upstream_not_found",
+    408: "upstream_timeout",
+    409: "upstream_error",
+    425: "upstream_error",
+}
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _STATUS_OF_WORD: Final = (
     ("authentication", 401),
@@ -88,6 +92,8 @@ _STATUS_OF_WORD: Final = (
 class Verdict(msgspec.Struct, frozen=True):
     """`status` is what the client gets if this was the last attempt. `retry_after` in seconds.
 
+    `spent`: the key has used up what it may, and only a person or the calendar ends that (`providers.limits`).
+    `of_model`: for this model alone.
     `error` holds the upstream's own `message`, `type`, `code`, `param`, scrubbed; None where it sent no error object.
     """
 
@@ -98,6 +104,8 @@ class Verdict(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     error: dict[str, Any] | None = None
     because: Because = ""
+    spent: bool = False
+    of_model: bool = False
 
 
 _DELIVER: Final = {status: Verdict("deliver", "", status) for status in range(200, 300)}
@@ -152,10 +160,14 @@ def _judge_failure(
     if not 400 <= status <= 599:
         status = 502
     message = (clean or {}).get("message") or f"The upstream answered with status {status}."
-    retry_after = retry_after_of(headers)
+    retry_after, spent = wait_of(headers, error), is_spent(status, error)
     kind: Kind
     if status == 429 or _speaks_of_rate(error, _OWN_WORDS if status in _REPEATING else _ALL_WORDS):
-        kind, code = "next_key", "upstream_rate_limit"
+        lasts = spent or (retry_after or 0.0) > PASSING
+        kind, code = "next_key", "upstream_exhausted" if lasts else "upstream_rate_limit"
+    elif spent:
+        # Anthropic says so with 400; it is our key's fault, not the caller's.
+        kind, code, status = "next_candidate", "upstream_payment", 402
     elif status in _CALLER_FAULTS:
         kind, code = "final", "upstream_refused"
     elif status >= 500:
@@ -163,7 +175,7 @@ def _judge_failure(
     else:
         kind, code = "next_candidate", _CODES.get(status, "upstream_refused")
     because = _because(error) if kind == "final" else ""
-    return Verdict(kind, code, status, message, retry_after, clean, because)
+    return Verdict(kind, code, status, message, retry_after, clean, because, spent, is_of_model(error))
 
 
 def _because(error: dict[str, Any]) -> Because:
@@ -171,26 +183,6 @@ def _because(error: dict[str, Any]) -> Because:
     if any(word in words for word in _TOO_LONG):
         return "length"
     return "content" if any(word in words for word in _POLICY) else ""
-
-
-def retry_after_of(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float | None:
-    """Seconds to wait as `retry-after-ms` or `Retry-After` (seconds or a date) says; None if neither can be read."""
-    text = headers.get("retry-after-ms")
-    scale = 0.001
-    if text is None:
-        text, scale = headers.get("retry-after"), 1.0
-    if not text:
-        return None
-    try:
-        seconds = float(text) * scale
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - now()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    if not math.isfinite(seconds):
-        return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def _error_of(body: bytes) -> dict[str, Any]:
@@ -312,6 +304,7 @@ _MESSAGES: Final = {
     "upstream_protocol": "The upstream broke the HTTP protocol or hung up.",
     "upstream_cut": "The connection to the upstream broke.",
     "upstream_tls": "The upstream's certificate could not be verified.",
+    "upstream_tls_timeout": "The upstream did not finish the TLS handshake in time.",
     "upstream_dns": "The upstream's name could not be resolved.",
     "upstream_too_large": "The upstream's answer is too large.",
     "upstream_error": "The request to the upstream failed.",

@@ -10,10 +10,14 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Prefetch, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from project.explain_page import explain_page
+from project.fleet_page import drain_worker, live, workers_page
+from project.health_page import health_page
 from project.panel import Panel, PanelChangeList, PanelInline, ReadOnlyPanel, one_revision
 from providers.columns import FamilyField
 from providers.models import Account
@@ -21,7 +25,7 @@ from routing import history, repatch
 from routing.build import BadSnapshot
 from routing.explain import explain, lines
 from routing.forms import AliasForm, ModelForm, PreferenceForm, RepatchForm, RouteForm
-from routing.models import Alias, GatewayProcess, Head, Preference, PrefixRule, PublicModel, Revision, Route
+from routing.models import Alias, GatewayProcess, Head, Preference, PrefixRule, PublicModel, Revision, Route, Worker
 from routing.presence import PROCESS_GONE
 from routing.standing import Standing, set_up, untouched, waits_for_key, with_standing
 from routing.store import at_hand
@@ -107,11 +111,25 @@ class PublicModelAdmin(Panel):
         rows = (("name", "service"), "description", "enabled")
         return (
             (None, {"fields": (*rows, "now", "used") if obj is not None else rows}),
-            ("Which route is asked", {"classes": ["collapse"], "fields": ("strategy", ("sticky", "content_fallback"))}),
+            (
+                "Which route is asked",
+                {
+                    "classes": ["collapse"],
+                    "fields": ("strategy", ("sticky", "content_fallback"), ("hedge_after", "hedge_daily")),
+                },
+            ),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return (*super().get_readonly_fields(request, obj), "now", "used")
+
+    def get_urls(self) -> Any:
+        page = self.admin_site.admin_view(self.explain)
+        return [path("explain/", page, name="routing_explain"), *super().get_urls()]
+
+    def explain(self, request: HttpRequest) -> HttpResponse:
+        """The page of `project.explain_page`."""
+        return explain_page(request, self.admin_site.each_context(request))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -125,7 +143,7 @@ class PublicModelAdmin(Panel):
         """Where a request goes first, and what keeps the other routes from serving."""
         if not row.enabled:
             return "Off: a request for it is refused."
-        routes = Route.objects.filter(model=row, enabled=True).select_related("account__provider")
+        routes = Route.objects.filter(model=row, enabled=True).select_related("account__provider", "model")
         standing = Standing(routes.values_list("account", flat=True))
         found = [(route, standing.problems(route)) for route in routes.order_by("priority", "pk")]
         if not found:
@@ -337,6 +355,14 @@ class RevisionAdmin(ReadOnlyPanel):
 class GatewayProcessAdmin(ReadOnlyPanel):
     list_display = ("name", "revision", "state", "applied_at", "seen_at", "problem")
 
+    def get_urls(self) -> Any:
+        page = self.admin_site.admin_view(self.health)
+        return [path("health/", page, name="routing_health"), *super().get_urls()]
+
+    def health(self, request: HttpRequest) -> HttpResponse:
+        """The page of `project.health_page`."""
+        return health_page(request, self.admin_site.each_context(request))
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[GatewayProcess]:
         newest = Head.objects.filter(pk=1).values("revision")
         return super().get_queryset(request).annotate(newest=Subquery(newest))  # type: ignore[no-any-return]  # unfold has no types
@@ -346,3 +372,21 @@ class GatewayProcessAdmin(ReadOnlyPanel):
         if row.seen_at < timezone.now() - PROCESS_GONE:
             return "gone"
         return "current" if row.revision >= (row.newest or 0) else "behind"
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnlyPanel):
+    """Workers as they are now, which is more than their rows say: the pages are those of `project.fleet_page`."""
+
+    fields = ("url", "account", "serves", "capacity", "leaves", "drained_by", "heard_at")
+
+    def get_urls(self) -> Any:
+        view = self.admin_site.admin_view
+        return [
+            path("live/", view(live), name="routing_worker_live"),
+            path("<str:pk>/drain/", view(drain_worker), name="routing_worker_drain"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return workers_page(request, {**self.admin_site.each_context(request), "opts": self.opts})

@@ -91,8 +91,10 @@ def _loose_ends(document: Document, snapshot: Snapshot) -> Iterator[str]:
     """What of the rows the document names could not serve a request yet. Not an error: a key may come later."""
     for line in document.model:
         model = snapshot.models.get(line.name)
-        for route in model.routes if model is not None and line.routes is not UNSET else ():
-            reason = why_not(snapshot, route)
+        if model is None or line.routes is UNSET:
+            continue
+        for route in model.routes:
+            reason = why_not(snapshot, route, model.service)
             if reason:
                 where = f"{snapshot.accounts[route.account_id].name}/{route.upstream_model}"
                 yield f'model "{line.name}" -> {where}: {reason}.'

@@ -17,9 +17,10 @@ from providers.families import choose, of_model
 from providers.names import MODEL_NAME
 from providers.quirks import of_family
 from routing.allow import Allowance, ref_of
-from routing.health import Place
+from routing.fleet import Seat
 from routing.ordering import Strategy
-from routing.snapshot import ModelEntry, RouteEntry, Snapshot
+from routing.places import Place
+from routing.snapshot import FLEET, ModelEntry, RouteEntry, Snapshot
 from routing.suggest import suggestions
 
 
@@ -43,11 +44,14 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     facts: FactsEntry | None = None
     #: asked where a request is too long for another
     larger_context: bool = False
+    #: it is served by workers of the account, which registered themselves; `seat`: at the one that takes the job
+    fleet: bool = False
+    seat: Seat | None = None
 
     @property
     def place(self) -> Place:
         """What health is kept of."""
-        return self.account.id, self.upstream_model
+        return (self.account.id, self.upstream_model) if self.seat is None else self.seat.place
 
 
 class Dropped(msgspec.Struct, frozen=True, gc=False):
@@ -267,4 +271,5 @@ def _candidate(
         public_name=public_name,
         facts=facts,
         larger_context=route.larger_context if route else False,
+        fleet=route is not None and route.infra == FLEET,
     )

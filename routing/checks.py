@@ -10,6 +10,7 @@ from providers.entries import AccountEntry
 from providers.families import FAMILIES
 from providers.names import MODEL_NAME
 from providers.quirk_forms import faults
+from providers.workers import bad_patterns
 from routing.pacing import Pace, no_pace, paced
 from routing.snapshot import ModelEntry, Snapshot
 
@@ -65,6 +66,7 @@ def _of_account(snapshot: Snapshot, account: AccountEntry) -> list[str]:
         problems.append(f"account '{account.name}' is at provider '{account.provider}', which is not there")
     if account.family:
         problems += _of_family(account.family, f"account '{account.name}'")
+    problems += [f"account '{account.name}': {fault}" for fault in bad_patterns(account.worker_hosts)]
     for phase in ("connect", "first_byte", "gap", "total"):
         if not 0 < getattr(account.timeouts, phase) <= MAX_SECONDS:
             problems.append(

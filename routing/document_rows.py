@@ -17,6 +17,7 @@ from providers.credentials import SCHEMES
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, check_template
 from providers.models import Account, Provider
+from providers.workers import bad_patterns
 from routing.document import DEFAULT_KEY_SET, plain, variables
 from routing.document_schema import (
     AccountLine,
@@ -129,6 +130,8 @@ class Writer:
             values["timeouts"] = _given(line.timeouts)
         self._family(line.place, line.family)
         self._url(line.place, line.base_url)
+        for fault in bad_patterns(line.worker_hosts or ()):
+            self._say(line.place, f"worker_hosts: {fault}")
         if self._put(line.place, row, values) and (fresh or line.keys is not UNSET):
             key_set = self._default_set(row)
             if line.keys is not UNSET:

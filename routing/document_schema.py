@@ -110,6 +110,10 @@ class AccountLine(Line, frozen=True, kw_only=True):
     private_network: bool | UnsetType = UNSET
     timeouts: TimeoutsLine | UnsetType = UNSET
     env_pattern: Label | UnsetType = UNSET
+    probe: Literal["free", "on", "off"] | UnsetType = UNSET
+    probe_interval: Annotated[int, Meta(ge=60, le=86_400)] | UnsetType = UNSET
+    probe_cost: Annotated[int, Meta(ge=0, lt=2**31)] | UnsetType = UNSET
+    worker_hosts: list[str] | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     keys: list[KeyLine] | UnsetType = UNSET
 
@@ -131,6 +135,8 @@ class ModelLine(Line, frozen=True, kw_only=True):
     strategy: Literal["weighted", "latency", "least-busy", "cost", "in-order"] | UnsetType = UNSET
     sticky: bool | UnsetType = UNSET
     content_fallback: bool | UnsetType = UNSET
+    hedge_after: Annotated[str, Meta(max_length=12)] | UnsetType = UNSET
+    hedge_daily: Count | UnsetType = UNSET
     routes: list[RouteLine] | UnsetType = UNSET
 
 

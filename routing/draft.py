@@ -194,6 +194,8 @@ class Draft:
                 row.strategy,
                 row.sticky,
                 row.content_fallback,
+                row.hedge_after,
+                row.hedge_daily,
             )
             entry = _kept(self.previous.models.get(row.name), entry)
             table[entry.name] = entry

@@ -17,11 +17,13 @@ from providers.hosts import BadUrl, base_url
 from routing.allow import identity_of
 from routing.candidates import Candidate, Dropped, Unresolved
 from routing.fitting import NOTHING, Needs
+from routing.hedging import delay, read
 from routing.moment import Moment
-from routing.questions import Endpoint, endpoint_of
+from routing.questions import Endpoint, endpoint_for, endpoint_of
 from routing.resolve import Ask, Plan, resolve
 from routing.serving import Keys, key_set_in_use, keys_of, reasons, to_enter_again
-from routing.snapshot import EMBEDDING, Snapshot
+from routing.snapshot import Snapshot
+from routing.why import why_here
 
 _PRICES = ("price_input", "price_output", "price_cache_read", "price_cache_write")
 
@@ -34,7 +36,7 @@ def explain(
     snapshot: Snapshot, name: str, project: str = "", endpoint: str = "", needs: Needs = NOTHING
 ) -> dict[str, Any]:
     """What a request for `name` at this endpoint would meet, as plain data for JSON. Without a project nothing is
-    forbidden. Without an endpoint: chat, or embeddings, as the model is.
+    forbidden. Without an endpoint: chat, embeddings or pictures, as the model is.
 
     Raises UnknownProject, BadQuestion. A name that leads nowhere is no error here: it is told under "error".
     """
@@ -59,7 +61,7 @@ def explain(
         found["dropped"] = [_dropped(dropped) for dropped in error.dropped]
         return found
     found["identity"] = plan.identity
-    found["candidates"] = list(_candidates(snapshot, plan, project_id, dialect))
+    found["candidates"] = list(_candidates(snapshot, now, plan, project_id, dialect))
     found["dropped"] = [_dropped(dropped) for dropped in plan.dropped]
     return found
 
@@ -68,7 +70,7 @@ def _asked_at(snapshot: Snapshot, identity: str, endpoint: str) -> Endpoint:
     if endpoint:
         return endpoint_of(endpoint)
     public = snapshot.models.get(identity)
-    return endpoint_of("embeddings" if public is not None and public.service == EMBEDDING else "chat/completions")
+    return endpoint_for(public.service if public is not None else "")
 
 
 def _project_id(snapshot: Snapshot, name: str) -> int:
@@ -97,7 +99,7 @@ def _meaning(snapshot: Snapshot, name: str) -> str:
     return "unknown"
 
 
-def _candidates(snapshot: Snapshot, plan: Plan, project_id: int, dialect: str) -> Iterator[dict[str, Any]]:
+def _candidates(snapshot: Snapshot, now: Moment, plan: Plan, project_id: int, dialect: str) -> Iterator[dict[str, Any]]:
     for candidate in plan.candidates:
         keys = _keys(snapshot, candidate, project_id)
         yield {
@@ -105,6 +107,7 @@ def _candidates(snapshot: Snapshot, plan: Plan, project_id: int, dialect: str) -
             "provider": candidate.provider.slug,
             "upstream_model": candidate.upstream_model,
             "route": candidate.route_id,
+            "why": why_here(snapshot, now, plan, candidate),
             "priority": candidate.priority,
             "weight": candidate.weight,
             "family": candidate.family,
@@ -116,8 +119,21 @@ def _candidates(snapshot: Snapshot, plan: Plan, project_id: int, dialect: str) -
             "quirks": candidate.quirks,
             "timeouts": msgspec.to_builtins(candidate.account.timeouts),
             "prices": {name: getattr(candidate.facts, name, None) for name in _PRICES},
+            "price_image": candidate.facts.price_image if candidate.facts is not None else None,
+            "hedged_after": _hedged_after(snapshot, candidate) if candidate is not plan.candidates[-1] else None,
             "problems": [reason.text for reason in reasons(snapshot, candidate, dialect, keys)],
         }
+
+
+def _hedged_after(snapshot: Snapshot, candidate: Candidate) -> str | None:
+    """When the next candidate is asked as well, while this one has not begun to answer."""
+    model = snapshot.models.get(candidate.public_name)
+    after = read(model.hedge_after) if model is not None else None
+    if model is None or after is None:
+        return None
+    seconds = delay(after, candidate.place)
+    now = "too little is known of it yet" if seconds is None else f"{seconds:.3g} s now"
+    return f"{model.hedge_after} ({now}), at most {model.hedge_daily} requests a day"
 
 
 def _keys(snapshot: Snapshot, candidate: Candidate, project_id: int) -> Keys:
@@ -156,15 +172,20 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"  {number}. {place['account']} / {place['upstream_model']}"
         yield f"     provider {place['provider']}, family {place['family']}, {place['base_url'] or 'no URL'}"
         yield f"     priority {place['priority']}, weight {place['weight']}, keys {place['keys']}"
+        yield f"     stands here: {place['why']}"
         timeouts = ", ".join(f"{phase} {seconds:g} s" for phase, seconds in place["timeouts"].items())
         yield f"     timeouts {timeouts}"
         yield f"     prices per million tokens: {_prices(place['prices'])}"
+        if place["price_image"] is not None:
+            yield f"     price per picture: {_usd(place['price_image'])}"
         if place["keys"] and place["keys_to_enter_again"]:
             yield f"     {to_enter_again(place['keys_to_enter_again'])}"
         for why in place["without_token"]:
             yield f"     no access token for a key: {why}"
         if place["quirks"]:
             yield f"     quirks {place['quirks']}"
+        if place["hedged_after"]:
+            yield f"     hedged: the next is asked as well after {place['hedged_after']}"
         for problem in place["problems"]:
             yield f"     cannot serve: {problem}"
     for dropped in found["dropped"]:
@@ -173,6 +194,10 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
 
 def _prices(prices: dict[str, int | None]) -> str:
     return ", ".join(
-        f"{name.removeprefix('price_').replace('_', ' ')} {'unknown' if micro is None else f'${micro / 1_000_000:g}'}"
+        f"{name.removeprefix('price_').replace('_', ' ')} {'unknown' if micro is None else _usd(micro)}"
         for name, micro in prices.items()
     )
+
+
+def _usd(micro: int) -> str:
+    return f"${micro / 1_000_000:g}"

@@ -12,18 +12,12 @@ for it: where all circuits are open, they are asked anyway, and the first answer
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
-#: What places are called in the set that processes share, and the set's name.
-SHARED: Final = "jackfield:resting-places"
-NAME: Final = re.compile(rb"[1-9][0-9]{0,17}:.{1,191}\Z", re.DOTALL)
-#: (account id, upstream model)
-Place = tuple[int, str]
+from routing.places import OF_KEYS, Circuit, Failure, Figures, Place
 
 CONSECUTIVE: Final = 5
 ENOUGH: Final = 20
@@ -36,52 +30,9 @@ WEIGHT: Final = 0.2
 #: Seconds after which a time that nobody measured again is unknown: a place that was slow once gets another chance.
 MAX_AGE: Final = 600.0
 MAX_PLACES: Final = 4096
-#: Times to the first byte of which the 95th percentile is told.
+#: Times to the first byte of which percentiles are told, and how many of them it takes to say what is usual.
 _SAMPLES: Final = 64
-
-
-class Failure(StrEnum):
-    """Why a place did not serve."""
-
-    CONNECT = "connect"
-    TIMEOUT = "timeout"
-    SERVER = "server"
-    OVERLOADED = "overloaded"
-    CUT = "cut"
-    LIMITED = "limited"
-    REFUSED = "refused"
-
-
-#: What says nothing of the place itself: a key of it is limited or refused, and others may not be.
-OF_KEYS: Final = frozenset({Failure.LIMITED, Failure.REFUSED})
-
-
-class Circuit(StrEnum):
-    """Whether requests go to a place; half-open: one may, to find out."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half-open"
-
-
-class Figures(NamedTuple):
-    """What is known of one place now. Seconds; None is unknown. What is counted fades."""
-
-    circuit: Circuit = Circuit.CLOSED
-    #: until a request is let through
-    rests: float = 0.0
-    in_flight: int = 0
-    first_byte: float | None = None
-    first_byte_p95: float | None = None
-    total: float | None = None
-    served: float = 0.0
-    failures: dict[Failure, float] = {}
-
-    @property
-    def error_rate(self) -> float | None:
-        """The share of late requests that the place failed, between 0 and 1; None while hardly any are known."""
-        failed = sum(count for kind, count in self.failures.items() if kind not in OF_KEYS)
-        return failed / (failed + self.served) if failed + self.served >= 1 else None
+USUAL: Final = 20
 
 
 class _Told:
@@ -104,6 +55,7 @@ class _Record:
         "failures",
         "first_byte",
         "first_bytes",
+        "hastened",
         "heard",
         "in_flight",
         "in_row",
@@ -112,6 +64,7 @@ class _Record:
         "served",
         "told",
         "total",
+        "totals",
         "until",
     )
 
@@ -123,29 +76,36 @@ class _Record:
         self.first_byte: float | None = None
         self.first_bytes: deque[float] = deque(maxlen=_SAMPLES)
         self.total: float | None = None
+        self.totals: deque[float] = deque(maxlen=_SAMPLES)
         self.served = 0.0
         self.failures: dict[Failure, float] = {}
         #: failures since it last served
         self.in_row = 0
         self.until = 0.0
         self.probing = False
+        #: it was let through before its time since it last was closed
+        self.hastened = False
         self.ejections = 0
         self.ejected_at = -math.inf
 
     def fade(self, now: float) -> None:
         """Let what was counted lose the weight that it has lost by now."""
-        if now - self.faded_at < 1.0:
-            return
-        left = math.exp((self.faded_at - now) / FADES)
-        self.faded_at = now
-        self.served *= left
-        self.failures = {kind: count * left for kind, count in self.failures.items() if count * left > 0.01}
+        if now - self.faded_at >= 1.0:
+            self.served, self.failures = self.counted(now)
+            self.faded_at = now
+
+    def counted(self, now: float) -> tuple[float, dict[Failure, float]]:
+        """What was served and failed, by the weight that it has now. Any thread may ask."""
+        left = math.exp(min(self.faded_at - now, 0.0) / FADES)
+        failures = dict(self.failures)
+        return self.served * left, {kind: count * left for kind, count in failures.items() if count * left > 0.01}
 
     def began(self, now: float, seconds: float) -> None:
         """It answers: the circuit is closed. One more failure before an answer came whole opens it again."""
         if now - self.heard > MAX_AGE:
-            self.first_byte = None
+            self.first_byte = self.total = None
             self.first_bytes.clear()
+            self.totals.clear()
         self.first_byte = _moved(self.first_byte, seconds)
         self.first_bytes.append(seconds)
         self.heard = now
@@ -153,9 +113,14 @@ class _Record:
             self.close()
             self.told.freed.append(self.name)
 
+    def share(self, share: float) -> float | None:
+        """Seconds within which so much of its answers began, between 0 and 1; None while it is too early to say."""
+        return _percentile(self.first_bytes, share) if len(self.first_bytes) >= USUAL else None
+
     def close(self) -> None:
         """Requests may go there again."""
         self.until = 0.0
+        self.hastened = False
         self.failures.clear()
 
     def finished(self, now: float, seconds: float) -> None:
@@ -163,6 +128,7 @@ class _Record:
         self.served += 1
         self.in_row = 0
         self.total = _moved(self.total, seconds)
+        self.totals.append(seconds)
         self.heard = now
 
     def failed(self, now: float, kind: Failure, *, probe: bool) -> None:
@@ -221,6 +187,16 @@ class Watch:
         if self._ends():
             self._record.failed(self._clock(), kind, probe=probe)
 
+    def outrun(self) -> None:
+        """Another place, asked later, began first, and this one was given up. That counts against it where it took
+        longer than it nearly ever does, or never answered yet: who hangs while others win would never be found out."""
+        record = self._record
+        usual = record.share(0.95) if record.first_byte is not None else 0.0
+        if usual is not None and self._clock() - self._started > usual:
+            self.failed(Failure.OUTRUN)
+        else:
+            self.drop()
+
     def drop(self) -> None:
         """It ended for reasons that say nothing of the place; nothing, if its end was told."""
         self._ends()
@@ -244,9 +220,9 @@ class Health:
         self.outbox, self.freed = self._told.outbox, self._told.freed
         self._places: dict[Place, _Record] = {}
 
-    def watch(self, place: Place) -> Watch:
+    def watch(self, place: Place, kind: Callable[[_Record, Callable[[], float]], Watch] = Watch) -> Watch:
         """A request is being sent there."""
-        return Watch(self._record(place), self.clock)
+        return kind(self._record(place), self.clock)
 
     def _record(self, place: Place) -> _Record:
         record = self._places.get(place)
@@ -272,6 +248,27 @@ class Health:
                 record.close()
                 record.in_row = 0
 
+    def release(self, place: Place) -> None:
+        """An operator closes this circuit, here and in the processes that are told of it."""
+        record = self._places.get(place)
+        if record is not None and record.until:
+            record.close()
+            record.in_row = 0
+            self._told.freed.append(record.name)
+
+    def hasten(self, account: int) -> int:
+        """The account answers: let a request through at each of its places that rest, how many are there. Once until
+        the circuit was closed, as an account that lists its models may still fail those who use them."""
+        now = self.clock()
+        found = [
+            record
+            for (owner, _), record in tuple(self._places.items())
+            if owner == account and record.until > now and not record.hastened
+        ]
+        for record in found:
+            record.until, record.hastened = now, True
+        return len(found)
+
     def circuit(self, place: Place) -> Circuit:
         """Whether requests may go there now."""
         record = self._places.get(place)
@@ -291,28 +288,42 @@ class Health:
             return None
         return record.first_byte
 
+    def weight(self, place: Place) -> float:
+        """How much this process has had to do with a place of late."""
+        record = self._places.get(place)
+        return record.served if record is not None else 0.0
+
+    def share(self, place: Place, share: float) -> float | None:
+        """Seconds within which so much of the answers there began of late, or None."""
+        record = self._places.get(place)
+        if record is None or self.clock() - record.heard > MAX_AGE:
+            return None
+        return record.share(share)
+
     def in_flight(self, place: Place) -> int:
         """Requests of this process that are there now."""
         record = self._places.get(place)
         return record.in_flight if record is not None else 0
 
     def figures(self, place: Place) -> Figures:
-        """All that is known of a place."""
+        """All that is known of a place. Any thread may ask."""
         record = self._places.get(place)
         if record is None:
             return Figures()
         now = self.clock()
-        record.fade(now)
+        served, failures = record.counted(now)
         fresh = now - record.heard <= MAX_AGE
         return Figures(
             circuit=self.circuit(place),
             rests=self.rests(place),
             in_flight=record.in_flight,
             first_byte=record.first_byte if fresh else None,
-            first_byte_p95=_percentile(record.first_bytes) if fresh else None,
+            first_byte_p95=_percentile(record.first_bytes, 0.95) if fresh else None,
             total=record.total if fresh else None,
-            served=record.served,
-            failures=dict(record.failures),
+            total_p95=_percentile(record.totals, 0.95) if fresh else None,
+            served=served,
+            failures=failures,
+            heard=max(now - record.heard, 0.0),
         )
 
     def __iter__(self) -> Iterator[Place]:
@@ -353,8 +364,8 @@ def _moved(known: float | None, seconds: float) -> float:
     return seconds if known is None else known + WEIGHT * (seconds - known)
 
 
-def _percentile(values: deque[float]) -> float | None:
-    return sorted(values)[math.ceil(len(values) * 0.95) - 1] if values else None
+def _percentile(values: deque[float], share: float) -> float | None:
+    return sorted(values)[max(math.ceil(len(values) * share), 1) - 1] if values else None
 
 
 #: Of this process.

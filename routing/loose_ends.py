@@ -13,13 +13,14 @@ from keys.vault import why_closed
 from providers.families import OPENAI_CHAT, choose
 from providers.hosts import BadUrl, base_url
 from routing.document_schema import nearest
+from routing.questions import endpoint_for
 from routing.serving import not_allowed, of_any_request
-from routing.snapshot import RouteEntry, Snapshot
+from routing.snapshot import TEXT, RouteEntry, Snapshot
 
 
-def why_not(snapshot: Snapshot, route: RouteEntry, dialect: str = OPENAI_CHAT) -> str:
-    """Why this route could not serve anybody's request now, or nothing."""
-    found = of_any_request(snapshot, route, dialect, why_closed)
+def why_not(snapshot: Snapshot, route: RouteEntry, service: str = TEXT) -> str:
+    """Why this route of a model of this service could not serve anybody's request now, or nothing."""
+    found = of_any_request(snapshot, route, endpoint_for(service).dialect, why_closed)
     return found[0].text if found else ""
 
 

@@ -8,12 +8,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from keys.models import KeySet, Project
+from keys.models import ApiToken, KeySet, Project
 from providers.config import ConfigRow
 from providers.models import Account, Provider
 from providers.names import valid_model_name
 from routing import ordering
 from routing.checks import RESERVED
+from routing.hedging import valid_hedge
 
 
 class PublicModel(ConfigRow):
@@ -55,6 +56,20 @@ class PublicModel(ConfigRow):
         default=False,
         db_default=False,
         help_text="Where a route refuses a request for its content, ask the next one.",
+    )
+    hedge_after = models.CharField(
+        max_length=12,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[valid_hedge],
+        help_text="Ask the next route as well where no answer began in this time: 800 ms, 2 s, or p95 of the route's "
+        "own times. The first to begin serves, the other is given up. Empty: never.",
+    )
+    hedge_daily = models.PositiveIntegerField(
+        default=1000,
+        db_default=1000,
+        help_text="The most requests a day (UTC) that may be asked twice for that.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     catalog = models.JSONField(default=dict, blank=True, editable=False)
@@ -228,6 +243,45 @@ class CatalogMark(models.Model):
         return f"{self.table} {self.key}"
 
 
+class AccountProbe(models.Model):
+    """What the last probe of an account found, and how many there were today."""
+
+    class Outcome(models.TextChoices):
+        ANSWERS = "answers", "It answers"
+        REFUSED = "refused", "It refuses the key"
+        FAILS = "fails", "It fails"
+        UNREACHABLE = "unreachable", "It cannot be reached"
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True, related_name="probed")
+    tried_at = models.DateTimeField(help_text="Whoever moves this on probes.")
+    day = models.DateField()
+    count = models.PositiveIntegerField(default=0, help_text="Probes of that day.")
+    at = models.DateTimeField(null=True, help_text="Of the outcome.")
+    outcome = models.CharField(max_length=12, choices=Outcome.choices, blank=True)
+    detail = models.CharField(max_length=200, blank=True)
+    took_ms = models.PositiveIntegerField(null=True)
+    refused_keys = models.JSONField(default=list, help_text="Ids of keys that it refused when they were last tried.")
+
+    def __str__(self) -> str:
+        return f"probe of {self.account_id}: {self.outcome or 'none yet'}"
+
+
+class Notice(models.Model):
+    """What every gateway process is to do about circuits, once: each looks here every second."""
+
+    class Kind(models.TextChoices):
+        CLOSE = "close", "Close the circuit"
+        HASTEN = "hasten", "Let a request through"
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
+    upstream_model = models.CharField(max_length=191, blank=True, help_text="Empty: all of the account's.")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.account_id} / {self.upstream_model or '*'}"
+
+
 class GatewayProcess(models.Model):
     """A running gateway process and the revision it serves: what makes "live everywhere" a fact that can be shown."""
 
@@ -236,6 +290,8 @@ class GatewayProcess(models.Model):
     applied_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(db_index=True)
     problem = models.CharField(max_length=300, blank=True, help_text="Why the newest revision was refused, if it was.")
+    #: a report of `routing.hearsay`, for pages and probes; null: it serves no requests
+    places = models.TextField(null=True, editable=False)
 
     class Meta:
         ordering = ("name",)
@@ -243,3 +299,32 @@ class GatewayProcess(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Worker(models.Model):
+    """A worker of an account as it was last heard of: what lets other processes, and those that start, know of it.
+
+    `routing.fleet_rows` writes it beside the requests. Times are of the database's clock.
+    """
+
+    id = models.CharField(max_length=20, primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="workers", db_constraint=False)
+    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="+", db_constraint=False)
+    url = models.CharField(max_length=400)
+    serves = models.JSONField(default=list, help_text="Upstream models.")
+    capacity = models.PositiveIntegerField(default=2)
+    running = models.PositiveIntegerField(default=0)
+    queued = models.PositiveIntegerField(default=0)
+    leaves = models.BooleanField(default=False, help_text="It said that it wants no more jobs.")
+    drained_by = models.CharField(max_length=150, blank=True, help_text="Who wants it to get no more jobs.")
+    #: what it wants to be shown with each job, sealed
+    sealed = models.BinaryField(default=b"", editable=False)
+    heard_at = models.DateTimeField()
+    changed_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ("account", "url")
+        default_permissions = ("view", "change")
+
+    def __str__(self) -> str:
+        return self.url

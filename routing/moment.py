@@ -1,4 +1,4 @@
-"""What the resolver asks of the moment, in this process: the health of places, and the keys that there are to try.
+"""What the resolver asks of the moment, as this process knows it: how places do, and the keys that there are to try.
 
 Each asker brings the keys, as to `routing.serving`: a request those of the pool, `explain` those that open.
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from routing.candidates import Candidate
+from routing.fleet import fleet
 from routing.health import health, resting
-from routing.serving import Keys, why_not
+from routing.hearsay import everybody
+from routing.places import Place
+from routing.serving import NO_KEYS, Keys, why_not
 from routing.snapshot import Snapshot
 
 
@@ -25,16 +28,28 @@ class Moment:
 
     def why_not(self, candidate: Candidate) -> str | None:
         """What its keys, family or address say against a candidate before it is tried."""
-        return why_not(self._snapshot, candidate, self._dialect, self._keys(candidate))
+        return why_not(self._snapshot, candidate, self._dialect, NO_KEYS if candidate.fleet else self._keys(candidate))
 
     def rests(self, candidate: Candidate) -> str | None:
         """Why the circuit of its place is open, None: it is not."""
+        if candidate.fleet:
+            return fleet.rests(self._snapshot, candidate.account.id, candidate.upstream_model, health)
         return resting(health, candidate.place)
 
     def latency(self, candidate: Candidate) -> float | None:
         """Seconds to the first byte there of late."""
-        return health.latency(candidate.place)
+        if not candidate.fleet:
+            return everybody.latency(candidate.place)
+        known = [seconds for place in self._places(candidate) if (seconds := everybody.latency(place)) is not None]
+        return sum(known) / len(known) if known else None
 
     def in_flight(self, candidate: Candidate) -> int:
-        """Requests of this process that are there now."""
-        return health.in_flight(candidate.place)
+        """Requests that are there now, of all processes that are heard."""
+        if not candidate.fleet:
+            return everybody.in_flight(candidate.place)
+        return sum(everybody.in_flight(place) for place in self._places(candidate))
+
+    def _places(self, candidate: Candidate) -> tuple[Place, ...]:
+        """What health is kept of where workers serve the candidate: of each by itself."""
+        workers = fleet.able(self._snapshot, candidate.account.id, candidate.upstream_model)
+        return tuple(worker.place(candidate.upstream_model) for worker in workers)

@@ -24,7 +24,7 @@ class Strategy(StrEnum):
 
 
 #: The fields of a public model that say which of its routes is asked.
-HOLDING: Final = ("strategy", "sticky", "content_fallback")
+HOLDING: Final = ("strategy", "sticky", "content_fallback", "hedge_after", "hedge_daily")
 
 
 class Load(Protocol):
@@ -89,6 +89,8 @@ def _pull(affinity: bytes, candidate: Candidate) -> float:
 def _price(candidate: Candidate) -> float:
     """Micro-USD of a million tokens in and a million out; what is not known comes last."""
     facts = candidate.facts
+    if facts is not None and facts.price_image is not None:
+        return facts.price_image
     if facts is None or facts.price_input is None or facts.price_output is None:
         return float("inf")
     return facts.price_input + facts.price_output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +17,8 @@ from routing.revisions import latest
 
 #: Seconds after which a process that was not seen is taken off the list.
 GONE_AFTER: Final = 60.0
+#: Seconds between two signs of life.
+BEAT: Final = 5.0
 #: A process that has not been seen for so long is not counted.
 PROCESS_GONE: Final = timedelta(seconds=10)
 #: How a sign of life begins where keys could not be exchanged for access tokens; the snapshot is well then.
@@ -35,8 +39,14 @@ class Standing:
     problem: str
 
 
-def show(name: str, revision: int, applied_at: datetime | None, problem: str) -> bool:
-    """Write one process's sign of life and remove the rows of those long silent. False: try again soon."""
+def process_name() -> str:
+    """What this process is called among those of the installation."""
+    return f"{socket.gethostname()}:{os.getpid()}"[:120]
+
+
+def show(name: str, revision: int, applied_at: datetime | None, problem: str, places: str | None = None) -> bool:
+    """Write one process's sign of life, with what it tells of places, and remove the rows of those long silent.
+    False: try again soon."""
     now = timezone.now()
     sqlite = connection.vendor == "sqlite"
     try:
@@ -44,6 +54,7 @@ def show(name: str, revision: int, applied_at: datetime | None, problem: str) ->
             if sqlite:
                 cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
         values = {"revision": revision, "applied_at": applied_at, "seen_at": now, "problem": problem[:300]}
+        values["places"] = places
         if not GatewayProcess.objects.filter(name=name).update(**values):
             GatewayProcess.objects.bulk_create([GatewayProcess(name=name, **values)], ignore_conflicts=True)
         GatewayProcess.objects.filter(seen_at__lt=now - timedelta(seconds=GONE_AFTER)).delete()
@@ -86,6 +97,11 @@ class Reach:
 def processes() -> models.QuerySet[GatewayProcess]:
     """The gateway processes that were seen just now."""
     return GatewayProcess.objects.filter(seen_at__gte=timezone.now() - PROCESS_GONE)
+
+
+def serving() -> models.QuerySet[GatewayProcess]:
+    """Those of them that serve requests: they tell of places."""
+    return processes().exclude(places=None)
 
 
 def reach(number: int, wait: float = 0.0) -> Reach:

@@ -9,8 +9,9 @@ from providers.entries import FactsEntry
 _PER = 1_000_000
 
 
-class Tokens(Protocol):
-    """Token counts of one request. `input` includes what was read from or written to the cache; None is unknown."""
+class Used(Protocol):
+    """Counts of one request: pictures, and tokens. `input` includes what was read from or written to the cache; None is
+    unknown."""
 
     @property
     def input(self) -> int | None: ...
@@ -20,14 +21,21 @@ class Tokens(Protocol):
     def cache_read(self) -> int | None: ...
     @property
     def cache_write(self) -> int | None: ...
+    @property
+    def images(self) -> int | None: ...
 
 
-def cost_micro(facts: FactsEntry | None, usage: Tokens | None) -> int | None:
+def cost_micro(facts: FactsEntry | None, usage: Used | None) -> int | None:
     """Cost in micro-USD, rounded half up; None if a price or a count it needs is unknown.
 
-    A price is needed only for tokens that were used: an answer without cached tokens needs no cache price.
+    A price is needed only for tokens that were used: an answer without cached tokens needs no cache price. Pictures
+    that have a price of their own cost that, whatever tokens were counted beside them.
     """
-    if facts is None or usage is None or usage.input is None:
+    if facts is None or usage is None:
+        return None
+    if usage.images is not None and facts.price_image is not None:
+        return usage.images * facts.price_image
+    if usage.input is None:
         return None
     cached, written = usage.cache_read or 0, usage.cache_write or 0
     parts = (

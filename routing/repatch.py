@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.apps import apps
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from providers.models import Account, CatalogModel
@@ -102,14 +102,24 @@ def use_of(name: str) -> str:
     usage = apps.get_model("api", "UsageRecord").objects.filter(
         started_at__gte=timezone.now() - timedelta(hours=24), model=name
     )
-    counts = usage.aggregate(requests=Count("id"), projects=Count("project", distinct=True))
-    requests, projects = counts["requests"], counts["projects"]
+    counts = usage.aggregate(
+        requests=Count("id"),
+        projects=Count("project", distinct=True),
+        raced=Count("id", filter=Q(hedged=True)),
+        lost=Sum("hedge_cost_micro"),
+        unknown=Count("id", filter=Q(hedged=True, hedge_cost_micro=None)),
+    )
+    requests, projects, raced = counts["requests"], counts["projects"], counts["raced"]
     if not requests:
         return "Not asked for in the last 24 hours."
-    return (
+    said = (
         f"{requests} request{'' if requests == 1 else 's'} in the last 24 hours, "
         f"from {projects} project{'' if projects == 1 else 's'}."
     )
+    if not raced:
+        return said
+    unknown = f" and {counts['unknown']} of unknown cost" if counts["unknown"] else ""
+    return f"{said} {raced} hedged, for ${(counts['lost'] or 0) / 1_000_000:.4f} more at least{unknown}."
 
 
 def _known(account: Account) -> set[str]:

@@ -15,7 +15,7 @@ from routing.allow import Allowance, allowance
 from routing.candidates import Candidate, Dropped, Target, Unresolved, dropped_for, target
 from routing.fitting import NOTHING, Needs, misfit
 from routing.ordering import ordered
-from routing.snapshot import Snapshot
+from routing.snapshot import IMAGE, TEXT, Snapshot
 
 AUTO: Final = "auto"
 #: Models that a caller may list.
@@ -253,7 +253,12 @@ def _last(resting: list[_Option], draw: float) -> _Option:
 def _meaning(snapshot: Snapshot, allow: Allowance, name: str, ask: Ask) -> Target:
     if name == AUTO:
         raise Unresolved("model_not_found", "'auto' cannot be one of several models.")
-    return target(snapshot, allow, name, ask.dialect, ask.service)
+    found = target(snapshot, allow, name, ask.dialect, ask.service)
+    public = snapshot.models.get(found.identity)
+    if not ask.models and ask.service == TEXT and public is not None and public.service == IMAGE:
+        # Who names one may know that it chats as well; who leaves the choice to the project wants words.
+        raise Unresolved("unsupported_parameter", f"The model '{public.name}' makes pictures.")
+    return found
 
 
 def _speed(option: _Option) -> float:

@@ -2,7 +2,8 @@
 
 Pure; one event loop uses one instance. A request's first attempt is always made. Those that follow on a failure which
 other requests may meet as well are made while at most a fifth of all attempts that are under way at that provider, and
-never fewer than three, are such. What is refused for the request's own sake, or a key's, is no storm.
+never fewer than three, are such. What is refused for the request's own sake, or a key's, is no
+storm, nor is a failure to connect: nothing was sent.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 from django.dispatch import Signal
 
 from providers.config import ConfigRow, group_writes_with
+from routing import push
 from routing.models import Head, Revision
 from routing.trial import problems
 
@@ -172,6 +173,7 @@ def _write(change: Change, entries: list[dict[str, Any]]) -> None:
         changes=entries,
     )
     number = change.number = head.revision
+    push.tell()
     transaction.on_commit(lambda: published.send(sender=Revision, number=number), robust=True)
 
 

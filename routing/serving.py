@@ -21,6 +21,7 @@ from providers.egress import check_url
 from providers.families import FAMILIES
 from providers.hosts import BadUrl, UnfilledVariable, base_url, body_members, variables_of
 from routing.candidates import Candidate, of_route, why_dropped
+from routing.fleet import fleet
 from routing.snapshot import RouteEntry, Snapshot
 
 #: Why a key does not open, or nothing: `keys.vault.why_closed`, where the ring is at hand.
@@ -40,12 +41,16 @@ class Keys(NamedTuple):
 class Reason(NamedTuple):
     """`what`: a switch and a missing signer are not mended as a key or an address is, which operators enter."""
 
-    what: Literal["off", "dialect", "credential", "key", "address"]
+    what: Literal["off", "dialect", "credential", "key", "address", "worker"]
     text: str
 
 
+#: How the reason ends where keys are there and all of them rest.
+RESTING: Final = "has only keys that rest now"
 #: What a route lacks that only waits to be set up.
-ENTERED: Final = frozenset({"key", "address"})
+ENTERED: Final = frozenset({"key", "address", "worker"})
+#: Of a candidate that takes none.
+NO_KEYS: Final = Keys(())
 
 
 def keys_of(snapshot: Snapshot, candidate: Candidate, project_id: int | None, why_closed: Closed) -> Keys:
@@ -66,6 +71,11 @@ def reasons(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) 
     family = FAMILIES.get(candidate.family)
     if family is None or not family.serves(dialect):
         yield Reason("dialect", f"requests of the family {candidate.family} cannot be sent yet")
+    if candidate.fleet:
+        lack = fleet.why_not(snapshot, candidate.account.id, candidate.upstream_model)
+        if lack is not None:
+            yield Reason("worker", f"account {candidate.account.name}: {lack}")
+        return
     if SCHEMES.get(candidate.provider.credential) is None:
         yield Reason("credential", f"the credential {candidate.provider.credential} cannot be used yet")
     if candidate.provider.needs_key and not keys.usable:
@@ -78,7 +88,7 @@ def reasons(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) 
 def why_not(snapshot: Snapshot, candidate: Candidate, dialect: str, keys: Keys) -> str | None:
     """The first of `reasons`, or None: it could serve. For every request: found once per snapshot and place."""
     usable = keys.usable
-    if not usable and candidate.provider.needs_key:
+    if candidate.fleet or (not usable and candidate.provider.needs_key):
         return _first(snapshot, candidate, dialect, keys)
     known = ("why-not", dialect, candidate.account.id, candidate.family, usable[0].key_set.id if usable else None)
     try:
@@ -139,7 +149,7 @@ def to_enter_again(closed: Mapping[str, int]) -> str:
 
 def _lack(keys: Keys) -> str:
     if keys.resting:
-        return "has only keys that rest now"
+        return RESTING
     if keys.without_token:
         return f"has no access token now: {keys.without_token}"
     return f"has no key that opens: {to_enter_again(keys.closed)}" if keys.closed else "has no key"

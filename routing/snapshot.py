@@ -14,8 +14,14 @@ import msgspec
 from keys.entries import KeySetEntry, ProjectEntry, TokenEntry
 from providers.entries import AccountEntry, FactsEntry, ProviderEntry
 
-#: The service of models that make embeddings.
+#: The service of models that chat.
+TEXT: Final = "text"
+#: That of models that make embeddings.
 EMBEDDING: Final = "embedding"
+#: That of models that make pictures.
+IMAGE: Final = "image"
+#: The infra of routes that lead to an account's own workers.
+FLEET: Final = "fleet"
 
 
 class RouteEntry(msgspec.Struct, frozen=True, gc=False):
@@ -48,12 +54,18 @@ class ModelEntry(msgspec.Struct, frozen=True, gc=False):
     strategy: str = "weighted"
     sticky: bool = False
     content_fallback: bool = False
+    #: as routing.hedging reads it, and how many requests a day may have it
+    hedge_after: str = ""
+    hedge_daily: int = 0
 
     def lacks(self, service: str) -> str:
-        """Why it is not the one to ask for this service, or nothing: what embeds does nothing else, and only it embeds.
+        """Why it is not the one to ask for this service, or nothing: what embeds does nothing else, and only it embeds;
+        pictures are asked for as such of models that make them.
 
         What is asked of the other services differs from model to model: upstreams say it.
         """
+        if service == IMAGE and self.service != IMAGE:
+            return f"The model '{self.name}' makes no pictures."
         if not service or (service == EMBEDDING) == (self.service == EMBEDDING):
             return ""
         does = "makes embeddings and nothing else" if self.service == EMBEDDING else "makes no embeddings"

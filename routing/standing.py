@@ -6,30 +6,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KT
 
+from keys.models import ApiToken
 from keys.vault import why_closed
-from providers.families import OPENAI_CHAT
 from routing import tables
 from routing.draft import Draft
+from routing.fleet import fleet
 from routing.models import PublicModel, Route
 from routing.pacing import no_pace
+from routing.questions import endpoint_for
 from routing.serving import ENTERED, Reason, of_any_request
-from routing.snapshot import EMPTY, RouteEntry, Snapshot
+from routing.snapshot import EMPTY, FLEET, RouteEntry, Snapshot
 
 Verdict = Callable[[list[Reason]], bool]
 
 
 class Kind(NamedTuple):
-    """What the answer for a route depends on. `upstream_model` counts where the facts of a model name its family."""
+    """What the answer for a route depends on: `service` is its model's. `upstream_model` counts where the facts of a
+    model name its family, and where workers serve it."""
 
     account: int
     key_set: int | None
     family: str
+    service: str
+    infra: str
     upstream_model: str = ""
 
 
@@ -41,20 +46,22 @@ class Standing:
         self._unreadable = ""
         self._snapshot = EMPTY
         try:
-            self._snapshot = _read(accounts)
+            self._snapshot = part(accounts)
         except tables.BadRow as error:  # no snapshot can be made of it either: the last good one serves on
             self._unreadable = str(error)
 
     def problems(self, route: Route) -> list[str]:
         """Why this route could not serve, in words for the one who patches it; its own switch is not asked."""
-        kind = Kind(route.account_id, route.key_set_id, route.family, route.upstream_model)
-        return [reason.text for reason in self._of(kind)]
+        place = (route.account_id, route.key_set_id, route.family, route.model.service, route.infra)
+        return [reason.text for reason in self._of(Kind(*place, route.upstream_model))]
 
     def routes(self, fits: Verdict) -> QuerySet[Route]:
         """Routes that are on and whose reasons fit."""
         on = Route.objects.filter(enabled=True)
-        named = self._named(on)
-        chosen = self._chosen(on, fits)
+        rows = on.order_by().values_list("account_id", "key_set_id", "family", "model__service", "infra").distinct()
+        kinds = [Kind(*row) for row in rows]
+        named = self._named(on, workers=any(kind.infra == FLEET for kind in kinds))
+        chosen = self._chosen([kind for kind in kinds if kind.infra != FLEET], fits)
         if not named:
             return on.filter(chosen)
         fitting = [pk for pk, kind in named.items() if fits(self._of(kind))]
@@ -64,43 +71,42 @@ class Standing:
         if self._unreadable:
             return [Reason("off", self._unreadable)]
         if kind not in self._found:
-            entry = RouteEntry(0, kind.account, kind.upstream_model, kind.key_set, kind.family, "", 0, 1, True, {})
-            self._found[kind] = of_any_request(self._snapshot, entry, OPENAI_CHAT, why_closed)
+            place = (kind.account, kind.upstream_model, kind.key_set, kind.family, kind.infra)
+            entry = RouteEntry(0, *place, priority=0, weight=1, enabled=True, quirks={})
+            self._found[kind] = of_any_request(self._snapshot, entry, endpoint_for(kind.service).dialect, why_closed)
         return self._found[kind]
 
-    def _chosen(self, on: QuerySet[Route], fits: Verdict) -> Q:
-        """The kinds that fit, as few conditions: by family, the accounts and the key sets."""
-        accounts: dict[str, list[int]] = defaultdict(list)
-        key_sets: dict[str, list[int]] = defaultdict(list)
-        for row in on.order_by().values_list("account_id", "key_set_id", "family").distinct():
-            kind = Kind(*row)
+    def _chosen(self, kinds: Iterable[Kind], fits: Verdict) -> Q:
+        """The kinds that fit, as few conditions: by family and service, the accounts and the key sets."""
+        accounts: dict[tuple[str, str], list[int]] = defaultdict(list)
+        key_sets: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for kind in kinds:
             if not fits(self._of(kind)):
                 continue
             if kind.key_set is None:
-                accounts[kind.family].append(kind.account)
+                accounts[kind.family, kind.service].append(kind.account)
             else:
-                key_sets[kind.family].append(kind.key_set)
+                key_sets[kind.family, kind.service].append(kind.key_set)
         chosen = Q(pk__in=[])
-        for family, found in accounts.items():
-            chosen |= Q(family=family, key_set=None, account__in=found)
-        for family, found in key_sets.items():
-            chosen |= Q(family=family, key_set__in=found)
+        for (family, service), found in accounts.items():
+            chosen |= Q(family=family, model__service=service, key_set=None, account__in=found)
+        for (family, service), found in key_sets.items():
+            chosen |= Q(family=family, model__service=service, key_set__in=found)
         return chosen
 
-    def _named(self, on: QuerySet[Route]) -> dict[int, Kind]:
-        """The routes to models whose facts name a family: few, and judged one by one."""
+    def _named(self, on: QuerySet[Route], *, workers: bool) -> dict[int, Kind]:
+        """The routes to models that workers serve, or whose facts name a family: few, and judged one by one."""
         names = {name for entry in self._snapshot.facts.values() for name in (entry.model, *entry.aliases)}
-        if not names:
+        if not names and not workers:
             return {}
-        rows = on.filter(family="", account__family="", upstream_model__in=names)
-        return {
-            pk: Kind(account, key_set, "", upstream)
-            for pk, account, key_set, upstream in rows.values_list("pk", "account_id", "key_set_id", "upstream_model")
-        }
+        rows = on.filter(Q(infra=FLEET) | Q(family="", account__family="", upstream_model__in=names))
+        fields = ("pk", "account_id", "key_set_id", "family", "model__service", "infra", "upstream_model")
+        return {pk: Kind(*kind) for pk, *kind in rows.values_list(*fields)}
 
 
-def _read(accounts: Collection[int] | None) -> Snapshot:
-    """What of a snapshot a route's standing depends on."""
+def part(accounts: Collection[int] | None) -> Snapshot:
+    """What of a snapshot a route's standing depends on, as the tables are: accounts (all, or some) with their
+    providers, keys and facts."""
 
     def of(path: str) -> Q | None:
         return None if accounts is None else Q(**{f"{path}__in": accounts})
@@ -116,6 +122,8 @@ def _read(accounts: Collection[int] | None) -> Snapshot:
         aliases = [alias for _, entry in facts for alias in entry.aliases]
         facts += tables.facts(Q(family="", model__in=aliases), no_pace)
     draft.put_facts(facts)
+    if any(fleet):
+        draft.put_tokens(tables.tokens(Q(kind=ApiToken.Kind.FLEET), no_pace))
     return draft.freeze(0.0)
 
 

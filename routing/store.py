@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 import sys
 import threading
 import time
@@ -32,8 +30,12 @@ from keys.ring import BadRing, UnknownKey
 from routing import tables
 from routing.breath import breathing, undisturbed
 from routing.build import BadSnapshot, build, patch
+from routing.health import health
+from routing.hearsay import MOST_IN_A_SIGN, encoded, report
 from routing.pacing import Pace, no_pace
-from routing.presence import NO_TOKEN, forget, show
+from routing.patience import answers_within
+from routing.presence import BEAT, NO_TOKEN, forget, process_name, show
+from routing.push import Push
 from routing.revisions import published
 from routing.shelf import NoCopy, Shelf
 from routing.snapshot import EMPTY, Snapshot
@@ -43,8 +45,11 @@ log = logging.getLogger(__name__)
 
 #: Seconds that a start waits for the database before it takes the copy on disk.
 START_PATIENCE: Final = 2.0
-#: Seconds between two signs of life, two writes of the copy, two marks of its age.
-BEAT: Final = 5.0
+#: Seconds for which a start believes that the database is away, told by the process that forked this one.
+LATELY: Final = 10.0
+#: Seconds for which the thread waits for one answer of the database before the connection counts as lost.
+ANSWER: Final = 4.0
+#: Seconds between two writes of the copy, two marks of its age.
 COPY_EVERY: Final = 2.0
 MARK_EVERY: Final = 30.0
 #: Seconds between two tries of a snapshot that was refused: what makes it bad may lie outside the revisions.
@@ -70,6 +75,8 @@ class Store:
         self.current: Snapshot = EMPTY
         #: called by the thread after `current` was replaced; they return at once
         self.followers: list[Callable[[], None]] = []
+        #: called by the thread in each round in which the database answered; they may ask it, too
+        self.lookers: list[Callable[[], None]] = []
         #: Why the newest revision does not serve, or that the database cannot be reached; empty is well.
         self.problem = ""
         #: "", "database", "disk" or "installed": where `current` came from
@@ -79,6 +86,8 @@ class Store:
         self._asking_since = 0.0
         self.applied_at: datetime | None = None
         self._known_at = 0.0
+        #: monotonic seconds at which the process that forked this one found the database away
+        self._away_at = -LATELY
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -93,6 +102,7 @@ class Store:
         self._keys_checked: object = None
         self._name = ""
         self._shelf: Shelf | None = None
+        self._push = Push(self.refresh)
 
     @property
     def stale(self) -> bool:
@@ -137,8 +147,17 @@ class Store:
         """Serve this snapshot, checked by the caller. For tests and tools: no thread runs."""
         self._take(snapshot, "installed", time.time())
 
-    async def start(self, patience: float = START_PATIENCE) -> None:
-        """Start the thread and wait until something can be served, at most `patience` seconds for the database.
+    def found_away(self) -> None:
+        """The database was asked a moment ago and did not answer: gateways forked now need not find that out again."""
+        self._away_at = time.monotonic()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a start waits for the database before it takes the copy on disk."""
+        return 0.1 if time.monotonic() - self._away_at < LATELY else START_PATIENCE
+
+    async def start(self) -> None:
+        """Start the thread and wait until something can be served, with `patience` for the database.
 
         Without a database and without a copy on disk it returns all the same; `ready` is then False.
         """
@@ -146,7 +165,7 @@ class Store:
             return
         sys.setswitchinterval(SWITCH_INTERVAL)
         self._shelf = Shelf(Path(settings.HOME.snapshot))
-        self._name = f"{socket.gethostname()}:{os.getpid()}"[:120]  # here, because gateways are forked after the import
+        self._name = process_name()  # here, because gateways are forked after the import
         self._stop.clear()
         self._served.clear()
         self.current, self.source, self.problem, self._lost_database = EMPTY, "", "", False
@@ -154,7 +173,9 @@ class Store:
         published.connect(self._on_published, dispatch_uid=f"store {id(self)}")
         self._thread = threading.Thread(target=self._run, name="snapshot", daemon=True)
         self._thread.start()
-        await asyncio.to_thread(self._served.wait, patience)
+        self._push = Push(self.refresh)
+        self._push.start()
+        await asyncio.to_thread(self._served.wait, self.patience)
         if not self.source:
             await asyncio.to_thread(self._take_copy)
 
@@ -165,6 +186,7 @@ class Store:
             return
         published.disconnect(dispatch_uid=f"store {id(self)}")
         self._stop.set()
+        self._push.stop()
         self._wake.set()
         await asyncio.to_thread(thread.join, 2.0)
 
@@ -178,6 +200,7 @@ class Store:
     # --- in the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        answers_within(ANSWER)
         try:
             while not self._stop.is_set():
                 self._wake.clear()
@@ -197,6 +220,8 @@ class Store:
             self._look()
             self._check_keys()
             self._beat()
+            for look in self.lookers:
+                look()
         except (DatabaseError, InterfaceError, ImproperlyConfigured, OSError) as error:
             self._lost(error)
         except (BadRing, UnknownKey) as error:
@@ -312,8 +337,10 @@ class Store:
         if time.monotonic() < self._due["beat"] or not self.source:
             return
         problem = self.problem or _without_token(self.current)
-        written = show(self._name, self.current.revision, self.applied_at, problem)
-        self._due["beat"] = time.monotonic() + (BEAT if written else 1.0)
+        told = encoded(report(health, MOST_IN_A_SIGN)).decode() if settings.PLANE != "control" else None
+        self._due["beat"] = time.monotonic() + BEAT  # also where it cannot be written: the database may be read-only
+        if not show(self._name, self.current.revision, self.applied_at, problem, told):
+            self._due["beat"] = time.monotonic() + 1.0
 
     def _check_keys(self) -> None:
         """Open the keys of a snapshot that has others than the last, and forget those that it no longer has."""

@@ -77,12 +77,13 @@ class UnknownAccount(LookupError):
     """There is no account of this name."""
 
 
-class _Ask(msgspec.Struct, frozen=True):
-    """One account's list to ask for, which may come in several."""
+class ListAsk(msgspec.Struct, frozen=True):
+    """One account's list to ask for, which may come in several. `key`: the id of the key that it is asked with."""
 
     account: AccountEntry
     provider: ProviderEntry
     requests: tuple[Outgoing, ...]
+    key: str = ""
 
 
 def sync(snapshot: Snapshot, names: Collection[str] = ()) -> list[Found]:
@@ -90,11 +91,11 @@ def sync(snapshot: Snapshot, names: Collection[str] = ()) -> list[Found]:
 
     Blocking: for commands, tasks and pages, never on an event loop.
     """
-    asks: list[_Ask] = []
+    asks: list[ListAsk] = []
     found: dict[str, Found] = {}
     for account in _accounts(snapshot, names):
-        made = _prepare(snapshot, account, named=bool(names))
-        if isinstance(made, _Ask):
+        made = prepare(snapshot, account, named=bool(names))
+        if isinstance(made, ListAsk):
             asks.append(made)
         elif made is not None:
             found[account.name] = made
@@ -111,8 +112,8 @@ def _accounts(snapshot: Snapshot, names: Collection[str]) -> Iterable[AccountEnt
     return [snapshot.accounts[pk] for pk in wanted]
 
 
-def _prepare(snapshot: Snapshot, account: AccountEntry, *, named: bool) -> _Ask | Found | None:
-    """The request for an account's list, or why there is none; None: nobody asked for it."""
+def prepare(snapshot: Snapshot, account: AccountEntry, *, named: bool, turn: int = 0) -> ListAsk | Found | None:
+    """The request for an account's list, or why there is none; None: nobody asked for it. `turn`: which key."""
     provider = snapshot.providers[account.provider]
 
     def not_asked(why: str) -> Found | None:
@@ -125,7 +126,7 @@ def _prepare(snapshot: Snapshot, account: AccountEntry, *, named: bool) -> _Ask 
     if not (account.enabled and provider.enabled):
         return not_asked("it is switched off")
     try:
-        lease = _lease(snapshot, account, provider)
+        lease = _lease(snapshot, account, provider, turn)
     except (Unsealable, NoToken) as problem:
         return Found(account.name, provider.slug, "failed", f"its key cannot be used here: {problem}")
     if lease is None and provider.needs_key:
@@ -136,13 +137,13 @@ def _prepare(snapshot: Snapshot, account: AccountEntry, *, named: bool) -> _Ask 
         requests = tuple(_request(account, provider, family, lease, source) for source in sources)
     except (BadUrl, CannotSign) as problem:
         return Found(account.name, provider.slug, "failed", f"{problem}")
-    return _Ask(account, provider, requests)
+    return ListAsk(account, provider, requests, lease.key.id if lease is not None else "")
 
 
-def _lease(snapshot: Snapshot, account: AccountEntry, provider: ProviderEntry) -> Lease | None:
-    """The account's first shared key, or the access token that stands for it. Raises Unsealable, NoToken."""
+def _lease(snapshot: Snapshot, account: AccountEntry, provider: ProviderEntry, turn: int) -> Lease | None:
+    """One of the account's shared keys, or the access token that stands for it. Raises Unsealable, NoToken."""
     keys = in_order(snapshot.key_sets.get(account.id, ()), None, None)
-    return minted.exchanged(provider.credential, pool.lease(keys[0])) if keys else None
+    return minted.exchanged(provider.credential, pool.lease(keys[turn % len(keys)])) if keys else None
 
 
 def _base(account: AccountEntry, provider: ProviderEntry, lease: Lease | None) -> str:
@@ -174,7 +175,7 @@ def _request(
     return Outgoing("GET", url, headers, b"", Call(account.private_network, account.timeouts))
 
 
-async def _ask_all(asks: list[_Ask]) -> list[Listing | Exception]:
+async def _ask_all(asks: list[ListAsk]) -> list[Listing | Exception]:
     room = asyncio.Semaphore(AT_ONCE)
     try:
         return await asyncio.gather(*(_ask(ask, room) for ask in asks))
@@ -182,7 +183,7 @@ async def _ask_all(asks: list[_Ask]) -> list[Listing | Exception]:
         await transport.aclose()
 
 
-async def _ask(ask: _Ask, room: asyncio.Semaphore) -> Listing | Exception:
+async def _ask(ask: ListAsk, room: asyncio.Semaphore) -> Listing | Exception:
     """One list, or why there is none."""
     async with room:
         try:
@@ -209,7 +210,7 @@ async def _read(request: Outgoing) -> Listing:
         await response.aclose()
 
 
-def _found(snapshot: Snapshot, ask: _Ask, answer: Listing | Exception) -> Found:
+def _found(snapshot: Snapshot, ask: ListAsk, answer: Listing | Exception) -> Found:
     account, provider = ask.account, ask.provider
     if type(answer) is httpx.ConnectError and account.private_network:  # not its kinds: TLS, names, refused addresses
         return Found(account.name, provider.slug, "not running", "nothing listens at its address")

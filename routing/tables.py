@@ -57,6 +57,8 @@ class ModelRow(msgspec.Struct, frozen=True):
     strategy: str = "weighted"
     sticky: bool = False
     content_fallback: bool = False
+    hedge_after: str = ""
+    hedge_daily: int = 0
 
 
 @contextmanager
@@ -130,9 +132,9 @@ def providers(where: Q | None, pace: Pace) -> Iterator[tuple[int, ProviderEntry]
 def accounts(where: Q | None, pace: Pace) -> Iterator[AccountEntry]:
     fields = (
         *("pk", "name", "provider__slug", "family", "base_url", "variables", "private_network", "timeouts", "enabled"),
-        "env_pattern",
+        *("env_pattern", "worker_hosts"),
     )
-    for pk, name, provider, family, base_url, variables, private, timeouts, enabled, env_pattern in _rows(
+    for pk, name, provider, family, base_url, variables, private, timeouts, enabled, env_pattern, hosts in _rows(
         Account, where, fields, pace
     ):
         what = f"account {name}"
@@ -147,6 +149,7 @@ def accounts(where: Q | None, pace: Pace) -> Iterator[AccountEntry]:
             timeouts=_form(Timeouts, timeouts, f"{what}, timeouts"),
             enabled=enabled,
             env_pattern=env_pattern,
+            worker_hosts=_form(tuple[str, ...], hosts, f"{what}, worker_hosts"),
         )
 
 
@@ -229,7 +232,7 @@ def prefixes(where: Q | None, pace: Pace) -> Iterator[tuple[int, PrefixEntry]]:
 def tokens(where: Q | None, pace: Pace) -> Iterator[tuple[str, TokenEntry | None]]:
     """(id, entry); the entry is None if the row was not written by us (R-TOK-02)."""
     for *row, reason in _rows(ApiToken, where, (*TOKEN_FIELDS, "revoked_reason"), pace):
-        pk, mac, project, kind, expires, revoked, _ = row
+        pk, mac, project, account, kind, expires, revoked, _ = row
         if not row_mac_ok(row):
             yield str(pk), None
             continue
@@ -238,7 +241,8 @@ def tokens(where: Q | None, pace: Pace) -> Iterator[tuple[str, TokenEntry | None
             TokenEntry(
                 id=str(pk),
                 mac=bytes(mac),
-                project_id=project,
+                project_id=project or 0,
+                account_id=account or 0,
                 kind=kind,
                 expires_at=expires.timestamp() if expires else None,
                 revoked_at=revoked.timestamp() if revoked else None,
@@ -251,7 +255,7 @@ def facts(where: Q | None, pace: Pace) -> Iterator[tuple[int, FactsEntry]]:
     fields = (
         *("pk", "provider__slug", "model", "family", "kind", "context", "max_output", "input_modalities"),
         *("output_modalities", "tools", "reasoning", "structured_output", "price_input", "price_output"),
-        *("price_cache_read", "price_cache_write", "aliases"),
+        *("price_cache_read", "price_cache_write", "aliases", "price_image"),
     )
     for pk, provider, *values in _rows(CatalogModel, where, fields, pace):
         named = dict(zip(fields[2:], values, strict=True))

@@ -1,4 +1,4 @@
-"""Background work of the patch panel: looking whether routes lead to models that are gone. Harmless if run twice."""
+"""Background work of the patch panel: whether routes lead to models that are gone, whether accounts answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from celery import shared_task
 
 from routing.build import build
+from routing.probing import probe
 from routing.syncing import sync
 
 log = logging.getLogger(__name__)
@@ -22,3 +23,9 @@ def sync_models(*accounts: str) -> str:
         for route in one.vanished:
             log.warning("account %s: %s is gone, which %s leads to", one.account, route.upstream, route.public)
     return f"{sum(one.state == 'listed' for one in found)} lists, {sum(len(one.vanished) for one in found)} routes gone"
+
+
+@shared_task(name="routing.probe", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery has no types
+def probe_accounts() -> str:
+    """Ask the accounts that are due whether they answer. Two at once ask each account once."""
+    return f"{probe()} accounts answered"

@@ -102,6 +102,7 @@ def _facts(catalog: Catalog) -> Iterator[Wanted]:
                 "price_output": entry.price.output,
                 "price_cache_read": entry.price.cache_read,
                 "price_cache_write": entry.price.cache_write,
+                "price_image": entry.other_price.get("per_image"),
                 "aliases": list(entry.aliases),
                 "as_of": entry.as_of.isoformat() if entry.as_of else None,
                 "source": entry.source,

@@ -22,7 +22,7 @@ from providers import sandbox
 #: The faulty upstream of the data plane's tests, the scripted ones of the SDKs' and of embeddings', files elsewhere.
 pytest_plugins = (
     *("tests.faults.fixtures", "tests.faults.redis_server", "tests.sdk_fixtures"),
-    *("tests.embedding_upstreams", "tests.elsewhere"),
+    *("tests.embedding_upstreams", "tests.image_workers", "tests.elsewhere", "tests.workers"),
 )
 
 

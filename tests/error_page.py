@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from api.errors import Domain, Fault
+from api.errors import Fault
+from api.meanings import Domain
 
 INTRODUCTION = """# Errors
 
@@ -26,7 +27,9 @@ Every error has these headers:
 - `x-jackfield-attempts` and `x-jackfield-dropped`: on every answer to a caller who is known. A refusal at the door
   (`invalid_api_key`, `token_in_url`, `conflicting_credentials`) tells nothing about any project and leaves no row.
 - `x-jackfield-route`: the account and upstream model that were asked last, if any.
-- `retry-after`: seconds, where waiting helps.
+- `retry-after`: seconds, where waiting helps; of several places that could serve, the soonest's.
+- `x-should-retry`: `false` where it helps only after more than half a minute, or once somebody has paid. OpenAI's and
+  Anthropic's SDKs then raise the error at once.
 
 A model that the project may not use is `model_not_found`, word for word as one that does not exist. Only `auto` and
 requests without a model, which stand for the project's own preferences, say `model_not_allowed`.

@@ -14,8 +14,6 @@ from django.db.transaction import atomic
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from providers import transport
-
 
 def install() -> None:
     _authorities_are_read_once()
@@ -24,11 +22,9 @@ def install() -> None:
 
 
 def _authorities_are_read_once() -> None:
-    """20 ms for each client of httpx, each SDK and each gateway, though nearly all speak to loopback without TLS."""
+    """20 ms for each client of httpx and each SDK, though nearly all speak to loopback without TLS."""
     clients: Any = httpx._transports.default
     clients.create_ssl_context = functools.cache(clients.create_ssl_context)
-    gateways: Any = transport
-    gateways.tls_context = functools.cache(gateways.tls_context)
 
 
 def _static_files_are_listed_once() -> None:

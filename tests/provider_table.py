@@ -140,7 +140,7 @@ ollama http://127.0.0.1:11434/v1
 """
 #: Known, and not spoken with: what is said of them instead.
 REFUSED = {
-    "io-net-fleet": "family_not_served",
+    "io-net-fleet": "unsupported_parameter",  # it makes pictures, and does not chat
     "v0": "provider_deferred",
     "local": "provider_deferred",
 }

@@ -174,6 +174,8 @@ QUERIES = {
     "routing.preference": 10,
     "routing.revision": 10,
     "routing.gatewayprocess": 10,
+    # Where no gateway runs in the process, the rows and what they are judged by: the whole configuration.
+    "routing.worker": 25,
     "providers.provider": 10,
     "providers.account": 10,
     "providers.catalogmodel": 10,

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
@@ -164,6 +165,7 @@ PAGES = (
     ),
     *("keys/providerkey/", "keys/providerkey/add/", "keys/apitoken/add/", "providers/account/add/", "auth/user/add/"),
     *("providers/provider/", "providers/catalogmodel/", "api/usagerecord/", "routing/gatewayprocess/"),
+    *("routing/gatewayprocess/health/", "routing/publicmodel/explain/?model=patched&needs=tools"),
     *("providers/provider/add/", "routing/route/add/", "keys/keyset/", "keys/project/", "routing/preference/"),
 )
 
@@ -176,6 +178,40 @@ def test_no_page_breaks_its_content_security_policy(
         assert complaints(browser) == [], page
     browser.get(f"{place[1].url}/")
     assert complaints(browser) == []
+
+
+def test_health_lives_and_a_circuit_is_closed_by_hand(
+    place: tuple[Installation, Server], browser: webdriver.Chrome, eventually: Callable[..., Any]
+) -> None:
+    """What opens while one looks is seen without reloading, and closed with a click."""
+    made, server = place
+    browser.get(f"{server.url}/admin/")
+    browser.find_element(By.PARTIAL_LINK_TEXT, "Health").click()
+    browser.execute_script("window.stayed = true")
+    body = {"model": "small/error", "messages": [{"role": "user", "content": "x"}]}
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {made.token()}"}) as caller:
+        for _ in range(5):
+            assert caller.post("/v1/chat/completions", json=body).status_code == 500
+    eventually(lambda: _table(browser).count("OPEN") == 2)  # the provider has two accounts
+    assert browser.execute_script("return window.stayed") is True
+    eventually(lambda: _pressed(browser, "//button[text()='Close now']"))
+    eventually(lambda: "is closed in every process" in browser.page_source)  # the click returns before the page does
+    eventually(lambda: _table(browser).count("OPEN") == 1)
+    assert complaints(browser) == []
+
+
+def _table(browser: webdriver.Chrome) -> str:
+    """What the table of health says, read in one go: it is renewed all the time."""
+    return str(browser.execute_script("return document.querySelector('.jf-health').innerText")).upper()
+
+
+def _pressed(browser: webdriver.Chrome, button: str) -> bool:
+    """Whether the button could be pressed before the table was renewed."""
+    try:
+        browser.find_element(By.XPATH, button).click()
+    except StaleElementReferenceException:
+        return False
+    return True
 
 
 def test_a_list_stays_a_list_on_a_narrow_window(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
@@ -193,4 +229,4 @@ def test_a_family_is_chosen_from_a_list(place: tuple[Installation, Server], brow
     follow(browser, "small")
     family = Select(browser.find_element(By.NAME, "family"))
     assert family.first_selected_option.get_attribute("value") == "openai-completions"
-    assert "worker-fleet (not served yet)" in [option.text for option in family.options]
+    assert "google-vertex-image (not served yet)" in [option.text for option in family.options]

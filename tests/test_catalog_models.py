@@ -123,7 +123,7 @@ def test_a25_a_subscription_has_no_price_per_token(provider: str) -> None:
 
 def test_a25_the_price_engine_says_unknown_where_the_catalog_does() -> None:
     class Spent:
-        input, output, cache_read, cache_write, reasoning = 1000, 500, 0, 0, 0
+        input, output, cache_read, cache_write, reasoning, images = 1000, 500, 0, 0, 0, None
 
     def entry(provider: str, model: str) -> FactsEntry:
         price = CATALOG.fact(provider, model).price

@@ -49,7 +49,7 @@ def ask(plane: Any, client: Client, model: str) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize("how", ["fin", "rst", "clean"])
 @pytest.mark.parametrize("after", range(1, len(EVENTS)))
-def test_a_cut_after_every_event_in_every_dialect(plane: Any, after: int, how: str) -> None:
+def test_r_rel_05_a_cut_after_every_event_in_every_dialect(plane: Any, after: int, how: str) -> None:
     model = plane.scenario(f"cut:{after}:{how}", "ok")
     for number, (name, client) in enumerate(CLIENTS.items(), 1):
         status, events = ask(plane, client, model)
@@ -64,7 +64,7 @@ def test_a_cut_after_every_event_in_every_dialect(plane: Any, after: int, how: s
 
 
 @pytest.mark.parametrize("how", ["fin", "rst", "clean"])
-def test_a_cut_before_every_event_is_nobodys_loss(plane: Any, how: str) -> None:
+def test_r_rel_05_a_cut_before_every_event_is_nobodys_loss(plane: Any, how: str) -> None:
     model = plane.scenario(f"cut:0:{how}", "ok")
     for name, client in CLIENTS.items():
         health.clear()

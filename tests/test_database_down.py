@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from installation import Installation, installation
-from relay_proxy import Relay
 from test_propagation import DOCUMENT, ask, truth
+from tests.faults.proxy import Down, Proxy
 from tests.promises import within
 
 __all__ = ["truth"]
 
 
 class Database:
-    """The database of an installation, which can be stopped: a cut relay to PostgreSQL, or SQLite's folder moved away.
+    """The database of an installation, which can be stopped: by a proxy to PostgreSQL, or SQLite's folder moved away.
 
     The folder goes and comes in one step: files moved one by one while processes use them would make SQLite itself lose
     rows (a new write-ahead log beside an old database).
@@ -28,16 +28,16 @@ class Database:
 
     def __init__(self, home: Path) -> None:
         url = urlsplit(os.environ.get("DATABASE_URL", ""))
-        self.relay = Relay(url.hostname or "127.0.0.1", url.port or 5432) if url.scheme.startswith("postgres") else None
+        self.proxy = Proxy(url.hostname or "127.0.0.1", url.port or 5432) if url.scheme.startswith("postgres") else None
         self.env = {}
         self.folder = home.with_name(f"{home.name}-database")
-        if self.relay is None:
+        if self.proxy is None:
             self.folder.mkdir(parents=True)
             self.env["DATABASE_URL"] = f"sqlite:///{self.folder}/jackfield.sqlite3"
         else:
             user = f"{url.username}:{url.password or ''}@" if url.username else ""
             self.name = f"jackfield_down_{os.getpid()}"
-            self.env["DATABASE_URL"] = f"{url.scheme}://{user}127.0.0.1:{self.relay.port}/{self.name}"
+            self.env["DATABASE_URL"] = f"{url.scheme}://{user}127.0.0.1:{self.proxy.port}/{self.name}"
             self._admin(f'CREATE DATABASE "{self.name}"')
 
     def _admin(self, statement: str) -> None:
@@ -55,14 +55,14 @@ class Database:
             connection.execute(statement)  # type: ignore[call-overload]
 
     def stop(self) -> None:
-        if self.relay:
-            self.relay.cut()
+        if self.proxy:
+            self.proxy.fail(Down())
             return
         self.folder.rename(self._away)
 
     def start(self) -> None:
-        if self.relay:
-            self.relay.mend()
+        if self.proxy:
+            self.proxy.heal()
             return
         self._away.rename(self.folder)
 
@@ -71,8 +71,8 @@ class Database:
         return self.folder.with_name(f"{self.folder.name}-gone")
 
     def close(self) -> None:
-        if self.relay:
-            self.relay.stop()
+        if self.proxy:
+            self.proxy.stop()
             self._admin(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
 
 

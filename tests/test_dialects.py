@@ -55,7 +55,8 @@ def test_answers_streams_and_errors_are_of_the_endpoints_dialect(plane: Any, mon
 @pytest.mark.django_db(transaction=True)
 def test_a_family_without_a_dialect_is_not_asked(plane: Any, monkeypatch: Any) -> None:
     model = plane.scenario("ok")
-    monkeypatch.setitem(FAMILIES, OPENAI_COMPLETIONS, msgspec.structs.replace(FAMILIES[OPENAI_COMPLETIONS], dialect=""))
+    unspoken = msgspec.structs.replace(FAMILIES[OPENAI_COMPLETIONS], dialect="", embedding="", imaging="")
+    monkeypatch.setitem(FAMILIES, OPENAI_COMPLETIONS, unspoken)
     answer = plane.ask(model)
     assert (answer.status_code, answer.json()["error"]["code"]) == (501, "family_not_served")
     assert not plane.upstream.requests

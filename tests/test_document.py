@@ -271,6 +271,9 @@ def configurations(draw: Any) -> dict[str, list[dict[str, Any]]]:
         "timeouts": some({"connect": seconds, "first_byte": seconds, "gap": seconds, "total": seconds}),
         "enabled": st.booleans(),
         "family": st.sampled_from(["", "openai-completions"]),
+        "probe": st.sampled_from(["free", "on", "off"]),
+        "probe_interval": st.sampled_from([60, 300, 86_400]),
+        "probe_cost": st.sampled_from([0, 100]),
     }
     model_fields = {
         "service": st.sampled_from(["text", "image", "embedding"]),

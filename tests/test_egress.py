@@ -249,7 +249,7 @@ def test_one_look_up_serves_all_who_wait_and_outlives_one_who_leaves():
     asyncio.run(scenario())
 
 
-def test_failures_are_remembered_and_good_addresses_stand_in():
+def test_r_rel_02_failures_are_remembered_and_good_addresses_stand_in():
     async def scenario() -> None:
         answers, asked = {"a.example": ["8.8.8.8"]}, []
         one = resolver(answers, asked=asked)
@@ -267,7 +267,7 @@ def test_failures_are_remembered_and_good_addresses_stand_in():
     asyncio.run(scenario())
 
 
-def test_a_slow_name_server_holds_nobody_up(monkeypatch):
+def test_r_rel_02_a_slow_name_server_holds_nobody_up(monkeypatch):
     """R-REL-02: the look-up has a deadline, and the loop runs on meanwhile."""
     monkeypatch.setattr("providers.resolving.LOOKUP_DEADLINE", 0.1)
 

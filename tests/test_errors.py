@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import BY_CODE, ApiError, Domain, Fault
+from api.errors import BY_CODE, ApiError, Fault
 from api.lanes import refused
+from api.meanings import Domain
 from error_page import page
 from providers.dialects.canon import Misfit
 

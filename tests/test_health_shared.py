@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from keys.mirror import Mirror
-from routing.health import CONSECUTIVE, NAME, REST, SHARED, Circuit, Failure, Health
+from routing.gossip import NAME, SHARED
+from routing.health import CONSECUTIVE, REST, Circuit, Failure, Health
 
 HERE = (7, "vendor/model:free")
 

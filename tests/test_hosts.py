@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.entries import AccountEntry, ProviderEntry, Timeouts, Variable
-from providers.families import FAMILIES, OPENAI_CHAT, OPENAI_EMBEDDINGS, choose
+from providers.families import FAMILIES, OPENAI_CHAT, OPENAI_EMBEDDINGS, OPENAI_IMAGES, choose
 from providers.hosts import BadUrl, UnfilledVariable, base_url, call_url, fill, origin_of
 
 
@@ -206,7 +206,10 @@ def test_the_family_of_a_request():
     )
     assert choose(OPENAI_EMBEDDINGS, "anthropic-messages", {"cohere-chat": "x"}) == "cohere-chat"
     assert choose(OPENAI_EMBEDDINGS, "anthropic-messages", {}) == "anthropic-messages"
-    assert not FAMILIES["worker-fleet"].is_served
+    assert choose(OPENAI_IMAGES, "openai-completions", {"byteplus-image": "x"}) == "openai-completions"
+    assert choose(OPENAI_IMAGES, "google-vertex", {"byteplus-image": "x"}) == "byteplus-image"
+    assert choose(OPENAI_IMAGES, "worker-fleet", {}) == "worker-fleet"
+    assert not FAMILIES["google-vertex-image"].is_served
 
 
 AZURE = "https://{resource}.{domain}/openai/deployments/{deployment}/chat/completions?api-version={api_version}"

@@ -23,6 +23,7 @@ def requests(plane: Any) -> None:
             plane.ask(model, stream=stream)
     plane.client.post("/v1/embeddings", json={"model": "m-embeds", "input": "hi"})
     plane.client.post("/v1beta/models/m-embeds:embedContent", json={"content": {"parts": [{"text": "hi"}]}})
+    plane.client.post("/v1/images/generations", json={"model": "m-paints", "prompt": "hi"})
     plane.client.get("/v1/models")
     plane.client.get("/v1/models/m-ok")
     plane.client.get("/v1/models", headers={"authorization": "Bearer no"})
@@ -37,6 +38,7 @@ def warm(plane: Any) -> Any:
     plane.scenario("limited:all")
     plane.scenario("cut:2:fin")
     plane.world.model("m-embeds", (plane.account, "ok"), service="embedding")
+    plane.world.model("m-paints", (plane.account, "ok"), service="image")
     plane.settle()
     requests(plane)
     return plane

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from api import drain as drain_module
 from api import inflight
@@ -247,6 +247,42 @@ def test_a_long_row_still_fits_its_slot(folder: Path) -> None:
         row(model="m" * 191, upstream_model="u" * 191, served_model="s" * 191, account="a" * 63, provider="p" * 300)
     )
     assert len(list(inflight.read(journal.inflight.path))) == 1
+    journal.close()
+
+
+def test_r_rel_13_a_database_that_takes_no_writes_leaves_the_rows_in_the_journal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them is unreadable: they wait."""
+    journal = Journal(folder)
+    for number in range(3):
+        journal.append(row(number))
+    name, value = (
+        ("init_command", "PRAGMA query_only = ON")
+        if connection.vendor == "sqlite"
+        else ("options", "-c default_transaction_read_only=on")
+    )
+    with monkeypatch.context() as patch:
+        patch.setitem(connection.settings_dict["OPTIONS"], name, value)
+        connection.close()
+        report = drain(folder)
+    connection.close()
+    assert report.waiting and (report.rows, report.bad) == (0, 0) and not list(folder.glob("*.bad"))
+    assert drain(folder).rows == 3
+    journal.close()
+
+
+def test_r_rel_13_a_table_that_is_not_there_yet_leaves_the_rows_in_the_journal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the new release's drainer is quicker than its migrations."""
+    journal = Journal(folder)
+    journal.append(row())
+    with monkeypatch.context() as patch:
+        patch.setattr(UsageRecord._meta, "db_table", "not_there_yet")
+        report = drain(folder)
+    assert report.waiting and (report.rows, report.bad) == (0, 0)
+    assert drain(folder).rows == 1
     journal.close()
 
 

@@ -41,6 +41,8 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "manage-revision": {"GET": {"security", "operator", "auditor"}},
     "manage-usage": {"GET": {"security", "operator", "auditor"}},
     "manage-processes": {"GET": {"security", "operator", "auditor"}},
+    "manage-workers": {"GET": {"security", "operator", "auditor"}},
+    "manage-health": {"GET": {"security", "operator", "auditor"}},
     "manage-explain": {"GET": {"security", "operator", "auditor"}},
 }
 PATHS = {
@@ -55,6 +57,8 @@ PATHS = {
     "manage-revision": "revisions/1/",
     "manage-usage": "usage/",
     "manage-processes": "processes/",
+    "manage-workers": "workers/",
+    "manage-health": "health/",
     "manage-explain": "explain/?model=gpt-best&project=demo",
 }
 
@@ -170,6 +174,8 @@ def test_no_field_of_an_account_but_the_table_s_is_written(role: str, account: A
         **{"name": "x", "provider": "other", "provider_id": 2, "family": "anthropic-messages", "catalog": {}},
         **{"base_url": "https://evil.example/v1", "variables": {"region": "x"}, "private_network": True, "id": 99},
         **{"env_pattern": "X_*", "key_sets": [], "timeouts": {"total": 5}, "enabled": False},
+        **{"probe": "off", "probe_interval": 600, "probe_cost": 7},
+        "worker_hosts": ["x.example"],
     }
     columns = {field.name for field in Account._meta.concrete_fields}
     assert columns <= set(values)
@@ -180,7 +186,7 @@ def test_no_field_of_an_account_but_the_table_s_is_written(role: str, account: A
         changed = Account.objects.values().get(pk=account.pk) != before
         assert status == (200 if changed else 400), name
         writable |= {name} if changed else set()
-    assert writable == {"timeouts", "enabled"}
+    assert writable == {"timeouts", "enabled", "probe", "probe_interval"}
 
 
 def test_no_answer_holds_key_material(account: Account) -> None:

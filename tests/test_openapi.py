@@ -87,17 +87,31 @@ def test_every_reference_leads_somewhere_and_every_part_is_used() -> None:
 
 
 @pytest.fixture
+def fleet_token(world: Any) -> Any:
+    """Of an account for which the worker of the description's example has registered."""
+    from keys.tokens import issue
+    from routing.fleet import Word, fleet
+
+    account = world.account("workers")
+    row, text = issue(None, account=account, kind="f")
+    fleet.hear(Word(account.pk, str(row.pk), "https://gpu-1.workers.example/v1", ("flux",)))
+    yield text
+    fleet.clear()
+
+
+@pytest.fixture
 def echo(world: Any, gateway: Any, sandbox_upstream: str, eventually: Any) -> tuple[str, str]:
-    """The gateway's address and a token; its models `echo`, `lorem` and `sandbox-embed` are the sandbox's."""
+    """The gateway's address and a token; its models are the sandbox's."""
     from providers.sandbox import KEYS
 
     account = world.account("sandbox", sandbox_upstream, private_network=True, keys=KEYS[1:2])
     world.model("echo", (account, "echo"))
     world.model("lorem", (account, "lorem"))
     world.model("sandbox-embed", (account, "embed"), service="embedding")
+    world.model("sandbox-paint", (account, "paint"), service="image")
     token = world.token()
     headers = {"authorization": f"Bearer {token}"}
-    eventually(lambda: len(httpx.get(f"{gateway.url}/v1/models", headers=headers).json().get("data", ())) == 3)
+    eventually(lambda: len(httpx.get(f"{gateway.url}/v1/models", headers=headers).json().get("data", ())) == 4)
     return gateway.url, token
 
 
@@ -109,7 +123,7 @@ def test_it_is_served_to_who_has_a_token(echo: tuple[str, str]) -> None:
     assert answer.json() == document()
 
 
-def test_answers_are_as_described(echo: tuple[str, str]) -> None:
+def test_answers_are_as_described(fleet_token: str, echo: tuple[str, str]) -> None:
     """The description's own examples are answered; so is whatever else it allows, as it says."""
     url, token = echo
     schema = schemathesis.openapi.from_dict(document())
@@ -125,13 +139,13 @@ def test_answers_are_as_described(echo: tuple[str, str]) -> None:
         known = "model" in (path_parameters or {}) and len(repr(path_parameters)) % 3
         return {"model": served(context.operation.path)} if known else path_parameters
 
-    headers = {"authorization": f"Bearer {token}"}
     kept = ""
     operations = []
     for result in schema.get_all_operations():
         assert not isinstance(result, Err)
         operations.append(result.ok())
     for operation in sorted(operations, key=lambda operation: operation.method == "delete"):  # stable: those come last
+        headers = {"authorization": f"Bearer {fleet_token if operation.path.startswith('/fleet/') else token}"}
         for stream in (True, False):
             case = operation.Case(**example_of(operation, kept, stream=stream))
             response = case.call(headers=headers)

@@ -67,7 +67,7 @@ def test_the_task_ends_whatever_it_was_doing(redis_server, monkeypatch):
     """Redis' client sometimes swallows a cancellation; the task ends all the same, before its end is waited for."""
     import uvloop
 
-    monkeypatch.setattr("keys.mirror._FAREWELL", 20)
+    monkeypatch.setattr("keys.redis_task._FAREWELL", 20)
 
     async def scenario():
         for number in range(100):

@@ -12,6 +12,7 @@ import trustme
 
 from providers import requesting
 from providers.credentials.request import CannotMint
+from providers.engine import shared_tls_context
 from providers.minting import mint
 from providers.requesting import NotAllowed, Session
 from providers.secrets import Secret
@@ -134,6 +135,17 @@ def test_tls_is_verified_by_the_name_not_the_address(monkeypatch, name, good):
             with pytest.raises(requesting.requests.exceptions.SSLError):
                 session.post(url)
             assert not made.requests
+
+
+def test_what_this_client_does_to_its_trust_reaches_no_upstream():
+    """urllib3 checks names itself and switches the context's own check off; requests to upstreams rely on that."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(server)
+    refused = pytest.raises(requesting.requests.exceptions.SSLError)
+    with issuer(server) as made, Session(private=True) as session, refused:
+        session.post(made.url.replace("http:", "https:"))
+    assert shared_tls_context().check_hostname
+    assert shared_tls_context().verify_mode is ssl.CERT_REQUIRED
 
 
 def test_an_authority_that_nobody_knows_is_not_trusted():

@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from keys.models import ApiToken, KeySet, ProviderKey
 from keys.roles import FIRST_OPERATOR_GROUPS, ROLES, codenames, make_first_operator
-from routing.models import Alias, GatewayProcess, PrefixRule, PublicModel, Revision, Route
+from routing.models import Alias, GatewayProcess, PrefixRule, PublicModel, Revision, Route, Worker
 from tests.people import client, person, posted
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +35,7 @@ PAGES = {
     "routing.preference": {"security": "vacd", "operator": "vacd", "auditor": "v"},
     "routing.revision": {"security": "v", "operator": "v", "auditor": "v"},
     "routing.gatewayprocess": {"security": "v", "operator": "v", "auditor": "v"},
+    "routing.worker": {"security": "v", "operator": "v", "auditor": "v"},
     "api.usagerecord": {"security": "v", "operator": "v", "auditor": "v"},
     "auth.user": {"security": "vac", "operator": "", "auditor": "v"},
     "auth.group": {"security": "v", "operator": "", "auditor": "v"},
@@ -44,6 +45,7 @@ KINDS = {"changelist": "v", "add": "a", "change": "v", "delete": "d", "history":
 #: What there is besides the pages of models.
 OTHER_URLS = {
     *("index", "login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n"),
+    *("routing_worker_live", "routing_worker_drain", "routing_health", "routing_explain"),
     *("providers_account_sign_in", "view_on_site", "app_list", "search", "auth_user_password_change", None),
 }
 #: Columns of an existing row that a role may write through its page. `*` is every column of the form.
@@ -52,18 +54,22 @@ FORM = {
     | {"credential_name", "env_keys", "env_prefix", "aliases", "capabilities", "streaming", "keyless", "quirks"}
     | {"enabled", "deferred_to", "deferred_reason"},
     "providers.account": {"name", "provider_id", "family", "base_url", "variables", "private_network", "timeouts"}
-    | {"env_pattern", "enabled"},
+    | {"env_pattern", "enabled", "probe", "probe_interval", "probe_cost"},
     "keys.keyset": {"account_id", "project_id", "name", "variables", "env_pattern"},
     "keys.project": {"name", "description", "enabled"},
     "keys.providerkey": {"position", "enabled"},
     "keys.apitoken": set(),
-    "routing.publicmodel": {"name", "service", "description", "enabled", "strategy", "sticky", "content_fallback"},
+    "routing.publicmodel": {"name", "service", "description", "enabled", "strategy", "sticky", "content_fallback"}
+    | {"hedge_after", "hedge_daily"},
     "routing.route": {"model_id", "account_id", "upstream_model", "key_set_id", "family", "infra", "priority"}
     | {"weight", "enabled", "quirks", "larger_context"},
     "routing.prefixrule": {"prefix", "provider_id", "strip", "enabled"},
     "auth.user": {"username", "first_name", "last_name", "email", "is_active", "is_staff"},
 }
-NARROWED = {"providers.provider": {"streaming"}, "providers.account": {"enabled", "timeouts"}}
+NARROWED = {
+    "providers.provider": {"streaming"},
+    "providers.account": {"enabled", "timeouts", "probe", "probe_interval"},
+}
 
 
 @pytest.fixture
@@ -94,6 +100,9 @@ def rows(world: Any) -> dict[str, models.Model]:
         "routing.preference": project.preference,
         "routing.revision": Revision.objects.first(),
         "routing.gatewayprocess": GatewayProcess.objects.create(name="host:1", seen_at=now - timedelta(hours=1)),
+        "routing.worker": Worker.objects.create(
+            id="w1", account=account, token=ApiToken.objects.get(), url="https://w", heard_at=now, changed_at=now
+        ),
         "api.usagerecord": UsageRecord.objects.create(
             request_id="r1", started_at=now, endpoint="chat", dialect="openai_chat", outcome="ok"
         ),
@@ -243,6 +252,7 @@ ACTIONS = {
     ("keys.apitoken", "revoke_compromised"): {"security", "operator"},
     ("keys.apitoken", "delete_selected"): {"security"},
     ("keys.providerkey", "delete_selected"): {"security"},
+    ("keys.providerkey", "use_again"): {"security"},
     ("keys.keyset", "delete_selected"): {"security"},
     ("keys.project", "delete_selected"): {"security"},
     ("providers.provider", "delete_selected"): {"security"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import resource
 import subprocess
@@ -98,6 +99,19 @@ def test_vectors_are_of_the_letters(sandbox_upstream: str) -> None:
         embeddings.create(model="embed", input=[1, 2])
     with pytest.raises(openai.NotFoundError):
         client(sandbox_upstream).chat.completions.create(model="embed", messages=say("x"))
+
+
+def test_pictures_are_of_one_colour(sandbox_upstream: str) -> None:
+    images = client(sandbox_upstream).images
+    first, second = images.generate(model="paint", prompt="red", n=2).data
+    picture = base64.b64decode(first.b64_json)
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n") and len(picture) < 1000
+    assert first.b64_json == second.b64_json != images.generate(model="paint", prompt="blue").data[0].b64_json
+    for wrong in ({"model": "echo", "prompt": "x"}, {"model": "paint", "prompt": ""}):
+        with pytest.raises(openai.BadRequestError):
+            images.generate(**wrong)
+    with pytest.raises(openai.NotFoundError):
+        client(sandbox_upstream).chat.completions.create(model="paint", messages=say("x"))
 
 
 def test_errors(sandbox_upstream: str) -> None:

@@ -39,7 +39,7 @@ NOBODY: frozenset[str] = frozenset()
 ONLY_RICH = frozenset({RICH})
 ALL = frozenset({DEMO, RICH})
 #: A family that nothing speaks.
-FLEET = "worker-fleet"
+UNSPOKEN = "google-vertex-image"
 #: A family whose requests hold a variable of the account.
 ASSIST = {"family": "google-cloud-code-assist"}
 OWN = "https://{region}.own.example/v1"
@@ -114,18 +114,22 @@ CASES = {
     "body-variable-of-the-set": Case(ONLY_RICH, (Set(RICH, variables={"project": "p"}), Set()), provider=ASSIST),
     "body-variable-blank": Case(NOBODY, provider=ASSIST, account={"variables": {"project": " "}}),
     # families
-    "not-served": Case(NOBODY, provider={"family": FLEET}),
-    "not-served-by-the-account": Case(NOBODY, account={"family": FLEET}),
-    "not-served-by-the-route": Case(NOBODY, route={"family": FLEET}),
-    "not-served-by-the-model": Case(NOBODY, facts={"family": FLEET}),
-    "not-served-by-the-models-other-id": Case(NOBODY, facts={"family": FLEET, "model": "x", "aliases": ["up"]}),
-    "spoken-by-the-model": Case(ALL, provider={"family": FLEET}, facts={"family": "openai-completions"}),
-    "spoken-by-the-route-against-the-model": Case(ALL, route={"family": "openai-completions"}, facts={"family": FLEET}),
-    "offered-too": Case(ALL, provider={"family": FLEET, "families": {"openai-completions": "https://too.example/v1"}}),
+    "not-served": Case(NOBODY, provider={"family": UNSPOKEN}),
+    "not-served-by-the-account": Case(NOBODY, account={"family": UNSPOKEN}),
+    "not-served-by-the-route": Case(NOBODY, route={"family": UNSPOKEN}),
+    "not-served-by-the-model": Case(NOBODY, facts={"family": UNSPOKEN}),
+    "not-served-by-the-models-other-id": Case(NOBODY, facts={"family": UNSPOKEN, "model": "x", "aliases": ["up"]}),
+    "spoken-by-the-model": Case(ALL, provider={"family": UNSPOKEN}, facts={"family": "openai-completions"}),
+    "spoken-by-the-route-against-the-model": Case(
+        ALL, route={"family": "openai-completions"}, facts={"family": UNSPOKEN}
+    ),
+    "offered-too": Case(
+        ALL, provider={"family": UNSPOKEN, "families": {"openai-completions": "https://too.example/v1"}}
+    ),
     "offered-too-and-not-asked": Case(
         NOBODY,
-        provider={"family": FLEET, "families": {"openai-completions": "https://too.example/v1"}},
-        account={"family": FLEET},
+        provider={"family": UNSPOKEN, "families": {"openai-completions": "https://too.example/v1"}},
+        account={"family": UNSPOKEN},
     ),
 }
 

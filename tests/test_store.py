@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 import time
@@ -11,12 +12,13 @@ from statistics import median
 
 import msgspec
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from routing import presence, revisions, tables
 from routing.build import build
 from routing.models import Alias, GatewayProcess, PublicModel
+from routing.revisions import published
 from routing.shelf import Shelf
 from routing.snapshot import EMPTY
 from routing.store import Store
@@ -331,5 +333,30 @@ def test_a_copy_read_late_does_not_replace_what_the_database_gave(home, panel):
         await asyncio.to_thread(store._take_copy)
         assert store.current.revision == number > old.revision
         assert store.source == "database" and not store.degraded
+
+    asyncio.run(run())
+
+
+def test_r_rel_14_a_revision_is_pushed_and_waits_for_no_look(home, panel, settings):
+    """PostgreSQL tells it. Where nobody does (SQLite), and where the channel is cut, the looks find it."""
+    if connection.vendor != "postgresql":
+        pytest.skip("only PostgreSQL pushes")
+    settings.POLL_INTERVAL = 60
+
+    async def run() -> None:
+        store = Store()
+        await store.start()
+        with contextlib.suppress(AssertionError):
+            await until(lambda: rows(listening), 10)
+        for description in ("one", "two", "three"):
+            published.disconnect(dispatch_uid=f"store {id(store)}")  # as in any other process
+            number = await away(write, description=description)
+            assert await serves(store, number) < 10
+        await store.stop()
+
+    def listening() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+            return bool(cursor.fetchone()[0])
 
     asyncio.run(run())

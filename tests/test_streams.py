@@ -53,7 +53,7 @@ def test_a_route_may_say_that_usage_cannot_be_asked(plane: Any) -> None:
 
 @pytest.mark.parametrize("how", ["fin", "rst", "clean"])
 @pytest.mark.parametrize("after", [1, 2, 4])
-def test_a_cut_stream_ends_with_an_error_event(plane: Any, after: int, how: str) -> None:
+def test_r_rel_05_a_cut_stream_ends_with_an_error_event(plane: Any, after: int, how: str) -> None:
     """R-REL-05: no [DONE], no finish reason, one row `partial`."""
     answer, events = plane.stream(plane.scenario(f"cut:{after}:{how}", "ok"))
     assert answer.status_code == 200
@@ -65,7 +65,7 @@ def test_a_cut_stream_ends_with_an_error_event(plane: Any, after: int, how: str)
 
 
 @pytest.mark.parametrize("how", ["fin", "rst", "clean"])
-def test_a_stream_that_ends_before_its_first_event_is_tried_elsewhere(plane: Any, how: str) -> None:
+def test_r_rel_05_a_stream_that_ends_before_its_first_event_is_tried_elsewhere(plane: Any, how: str) -> None:
     answer, events = plane.stream(plane.scenario(f"cut:0:{how}", "ok"))
     assert answer.headers["x-jackfield-attempts"] == "2", answer.text
     assert events[-1:] == ["[DONE]"], (answer.text, answer.headers, plane.rows()[0].attempt_log)
@@ -124,7 +124,7 @@ def test_the_memory_of_places_is_bounded() -> None:
     assert [place in endings for place in places] == [True, False, True, True]
 
 
-def test_a_line_over_the_limit_before_the_first_event_is_the_upstreams_fault(plane: Any) -> None:
+def test_r_rel_07_a_line_over_the_limit_before_the_first_event_is_the_upstreams_fault(plane: Any) -> None:
     answer = plane.ask(plane.scenario("long_line"), stream=True)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_too_large")
     answer, events = plane.stream(plane.scenario("long_line", "ok"))
@@ -132,7 +132,7 @@ def test_a_line_over_the_limit_before_the_first_event_is_the_upstreams_fault(pla
     assert answer.headers["x-jackfield-attempts"] == "2"
 
 
-def test_an_error_as_first_event_gets_its_status(plane: Any) -> None:
+def test_r_rel_08_an_error_as_first_event_gets_its_status(plane: Any) -> None:
     """R-REL-08."""
     answer = plane.ask(plane.scenario("first_error"), stream=True)
     assert answer.status_code == 503
@@ -143,7 +143,7 @@ def test_an_error_as_first_event_gets_its_status(plane: Any) -> None:
 
 
 @pytest.mark.parametrize("bad", ["status:500", "body:error", "limited:all"])
-def test_an_error_instead_of_a_stream_gets_its_status(plane: Any, bad: str) -> None:
+def test_r_rel_08_an_error_instead_of_a_stream_gets_its_status(plane: Any, bad: str) -> None:
     answer = plane.ask(plane.scenario(bad), stream=True)
     assert answer.status_code >= 429
     assert answer.json()["error"]["message"]
@@ -157,7 +157,7 @@ def test_a_late_error_event_is_told_and_ends_the_stream(plane: Any) -> None:
     assert plane.rows()[0].outcome == "partial"
 
 
-def test_the_gap_between_events_is_limited(plane: Any) -> None:
+def test_r_rel_06_the_gap_between_events_is_limited(plane: Any) -> None:
     """R-REL-06."""
     start = time.monotonic()
     _, events = plane.stream(plane.scenario("drip:40", gap=0.4))
@@ -167,7 +167,7 @@ def test_the_gap_between_events_is_limited(plane: Any) -> None:
     assert plane.rows()[0].error_code == "upstream_gap_timeout"
 
 
-def test_comments_keep_a_stream_alive_for_a_while(plane: Any, monkeypatch: Any) -> None:
+def test_r_rel_06_comments_keep_a_stream_alive_for_a_while(plane: Any, monkeypatch: Any) -> None:
     from api import relay
 
     monkeypatch.setattr(relay, "COMMENTS_COUNT_FOR", 2.0)
@@ -178,7 +178,7 @@ def test_comments_keep_a_stream_alive_for_a_while(plane: Any, monkeypatch: Any) 
     assert json.loads(events[-1])["error"]["code"] == "upstream_gap_timeout"
 
 
-def test_the_total_deadline_ends_a_stream(plane: Any) -> None:
+def test_r_rel_06_the_total_deadline_ends_a_stream(plane: Any) -> None:
     start = time.monotonic()
     _, events = plane.stream(plane.scenario("drip:0.1", total=3))
     assert time.monotonic() - start < 20

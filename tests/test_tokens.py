@@ -203,7 +203,7 @@ class TestRowsWrittenPastUs:
         row, _ = tokens.issue(project)
         values = list(stored(row))
         for broken in (b"", b"x", b"x" * 200):
-            assert not tokens.row_mac_ok([*values[:6], broken])
+            assert not tokens.row_mac_ok([*values[:-1], broken])
             assert not tokens.row_mac_ok([values[0], broken, *values[2:]])
 
     def test_a_forged_row_is_not_blessed_by_a_later_change(self, project):

@@ -164,28 +164,6 @@ async def test_a_broken_head_is_an_httpx_error(reply):
         await transport.aclose()
 
 
-@on_both_loops
-async def test_a_lost_post_is_not_sent_again():
-    """The peer takes the request on a pooled connection and hangs up: nobody knows whether it was acted on."""
-    served = 0
-
-    async def script(upstream, reader, writer):
-        nonlocal served
-        await upstream.request(reader)
-        served += 1
-        if served == 2:
-            raise ConnectionError
-        writer.write(OK)
-
-    async with Upstream(script) as upstream:
-        transport = Transport()
-        await (await transport.handle_async_request(post(upstream))).aread()
-        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-            await transport.handle_async_request(post(upstream))
-        assert len(upstream.requests) == 2
-        await transport.aclose()
-
-
 class Closing:
     """A transport that began to close after the pool had looked at it."""
 

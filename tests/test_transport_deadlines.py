@@ -26,7 +26,7 @@ from tests.wires import (
 
 
 @on_both_loops
-async def test_no_first_byte_in_time():
+async def test_r_rel_04_no_first_byte_in_time():
     async with Upstream(hanging) as upstream:
         transport = Transport()
         started = time.monotonic()

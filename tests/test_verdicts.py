@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.limits import retry_after_of
 from providers.resolving import EgressRefused
 from providers.scrubbing import scrub
 from providers.secrets import Secret
 from providers.transport import BodyTooLarge, NoAddress, TlsFailed
-from providers.verdicts import judge, judge_event, of_exception, retry_after_of
+from providers.verdicts import judge, judge_event, of_exception
 from tests.promises import within as in_time
 
 

@@ -1,7 +1,8 @@
 """Forks gateways: Django is loaded once, so that fifty kills do not cost fifty starts.
 
 Run in an installation's environment. Reads ports on standard input, a line each, forks a gateway that listens there
-and prints its process id. The child runs exactly what `manage.py run --gateway-only` runs.
+and prints its process id. The child runs exactly what `manage.py run --gateway-only` runs. Behind a port may stand
+settings of its own, as in `8000 MAX_IN_FLIGHT=32`.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ import django
 
 django.setup()
 
-from project.boot import serve_gateway  # noqa: E402 - Django must be set up first
+from django.conf import settings  # noqa: E402 - Django must be set up first
+
+from project.boot import serve_gateway  # noqa: E402
 
 
 def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
-        port = int(line)
+        port, *own = line.split()
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             sys.stdin.close()
-            serve_gateway("127.0.0.1", port)
+            for name, _, value in (setting.partition("=") for setting in own):
+                setattr(settings, name, type(getattr(settings, name))(value))
+            serve_gateway("127.0.0.1", int(port))
             os._exit(0)
         print(child, flush=True)
 

@@ -18,6 +18,7 @@ from providers.names import valid_model_name
 from routing.forms import free_for_model
 from routing.models import Alias, GatewayProcess, Preference, PublicModel, Revision, Route
 from routing.ordering import HOLDING
+from routing.overview import Told
 from routing.resolve import AUTO
 
 
@@ -181,8 +182,13 @@ class AccountSerializer(StrictSerializer):
 
     class Meta:
         model = Account
-        fields = ("name", "provider", "family", "base_url", "variables", "private_network", "timeouts", "enabled")
-        read_only_fields = ("name", "provider", "family", "base_url", "variables", "private_network")
+        fields = (
+            *("name", "provider", "family", "base_url", "variables", "private_network", "worker_hosts"),
+            *("timeouts", "probe", "probe_interval", "probe_cost", "enabled"),
+        )
+        read_only_fields = (
+            *("name", "provider", "family", "base_url", "variables", "private_network", "worker_hosts", "probe_cost"),
+        )
 
 
 class ProjectSerializer(StrictSerializer):
@@ -250,6 +256,27 @@ class ProcessSerializer(serializers.ModelSerializer):
     class Meta:
         model = GatewayProcess
         fields = ("name", "revision", "applied_at", "seen_at", "problem")
+
+
+def place(row: Told) -> dict[str, Any]:
+    """One place of /manage/health/. Seconds; null is unknown."""
+    figures, probe = row.figures, row.probe
+    return {
+        "account": row.account,
+        "provider": row.provider,
+        "model": row.model,
+        "circuit": figures.circuit,
+        "rests": round(figures.rests, 1),
+        "in_flight": figures.in_flight,
+        **{name: getattr(figures, name) for name in ("first_byte", "first_byte_p95", "total", "total_p95")},
+        "error_rate": figures.error_rate,
+        "served": round(figures.served, 2),
+        "failures": {kind.value: round(count, 2) for kind, count in figures.failures.items()},
+        "heard": round(figures.heard or 0.0, 1),
+        "probe": None
+        if probe is None
+        else {"at": probe.at, "outcome": probe.outcome, "detail": probe.detail, "took_ms": probe.took_ms},
+    }
 
 
 class UsageSerializer(serializers.ModelSerializer):

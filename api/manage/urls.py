@@ -16,5 +16,7 @@ urlpatterns = [
     path("revisions/<int:number>/", views.OneRevisionOfMany.as_view(), name="manage-revision"),
     path("usage/", views.Usage.as_view(), name="manage-usage"),
     path("processes/", views.Processes.as_view(), name="manage-processes"),
+    path("workers/", views.Workers.as_view(), name="manage-workers"),
+    path("health/", views.Places.as_view(), name="manage-health"),
     path("explain/", views.Explain.as_view(), name="manage-explain"),
 ]

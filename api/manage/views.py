@@ -13,6 +13,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api.fleet import shown
 from api.manage import serializers as forms
 from api.manage.access import ForRoles, OneRevision, Unservable
 from api.models import UsageRecord
@@ -22,7 +23,10 @@ from routing import history
 from routing.breath import breathing
 from routing.build import BadSnapshot
 from routing.explain import UnknownProject, explain
-from routing.models import GatewayProcess, PublicModel, Revision
+from routing.fleet import fleet
+from routing.fleet_rows import rows
+from routing.models import GatewayProcess, PublicModel, Revision, Worker
+from routing.overview import overview, told
 from routing.presence import processes
 from routing.questions import BadQuestion, needs_of
 from routing.store import at_hand
@@ -35,7 +39,7 @@ class Index(ForRoles):
     """What there is."""
 
     def get(self, request: Request) -> Response:
-        names = ("models", "accounts", "projects", "revisions", "usage", "processes", "explain")
+        names = ("models", "accounts", "projects", "revisions", "usage", "processes", "workers", "health", "explain")
         return Response({name: request.build_absolute_uri(reverse(f"manage-{name}")) for name in names})
 
 
@@ -118,6 +122,32 @@ class Processes(ForRoles):
 
     def get(self, request: Request) -> Response:
         return Response(forms.ProcessSerializer(processes(), many=True).data)
+
+
+class Workers(ForRoles):
+    """The workers of fleets, as this process knows them."""
+
+    table = Worker
+
+    def get(self, request: Request) -> Response:
+        try:
+            snapshot = at_hand(breathing())
+        except BadSnapshot as error:
+            raise Unservable(str(error)) from None
+        rows.load()
+        return Response([shown(snapshot, worker) for worker in sorted(fleet, key=lambda worker: worker.word.url)])
+
+
+class Places(ForRoles):
+    """How every place does that somebody has heard of: `?account=`, `?provider=`."""
+
+    table = GatewayProcess
+
+    def get(self, request: Request) -> Response:
+        found = overview()
+        seen = told(found, *(request.query_params.get(name, "") for name in ("account", "provider")))
+        places = [forms.place(row) for row in seen]
+        return Response({"whose": found.whose, "processes": found.processes, "results": places})
 
 
 class Explain(ForRoles):

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from providers.dialects.values import UNREADABLE
+from providers.dialects.values import MOST_VALUES, UNREADABLE
 
 MAX_DEPTH: Final = 64
-MAX_NODES: Final = 1_000_000
+MAX_NODES: Final = MOST_VALUES
 #: Top-level members: known requests have a few dozen.
 MAX_MEMBERS: Final = 1024
 MAX_DIGITS: Final = 64
@@ -153,7 +153,7 @@ class Fields:
                 parts.append(body[done:tail])
                 members = b",".join(_encode(name) + b":" + raw for name, raw in fresh)
                 parts.append(members if last_kept_end is None else b"," + members)
-                done = tail
+                done = max(done, tail)  # the last members may have been left out
         parts.append(body[done:])
         return b"".join(parts)
 

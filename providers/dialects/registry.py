@@ -17,6 +17,8 @@ from providers.dialects.google_code_assist.dialect import GOOGLE_CODE_ASSIST
 from providers.dialects.google_generate import embedding as at_google
 from providers.dialects.google_generate import predicting as at_vertex
 from providers.dialects.google_generate.dialect import GOOGLE_GENERATE
+from providers.dialects.image_worker import generate as at_workers
+from providers.dialects.imaging import ImageUpstream
 from providers.dialects.ollama_native import embedding as at_ollama
 from providers.dialects.ollama_native.dialect import OLLAMA_NATIVE
 from providers.dialects.openai_chat import embedding as at_openai
@@ -66,3 +68,6 @@ EMBEDDING_UPSTREAMS: Final[dict[str, EmbeddingUpstream]] = {
 }
 #: Who asks for them, by the verb of Google's paths; OpenAI's has none.
 EMBEDDING_CLIENTS: Final[dict[str, EmbeddingClient]] = {"": at_openai.OPENAI_CLIENT} | at_google.GOOGLE_CLIENTS
+
+#: What pictures are asked for in, beside OpenAI's dialect, which goes through as it came.
+IMAGE_UPSTREAMS: Final[dict[str, ImageUpstream]] = {at_workers.NAME: at_workers.IMAGE_WORKER}

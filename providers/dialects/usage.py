@@ -10,7 +10,7 @@ _MOST_TOKENS: Final = 2**53
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one answer. None is unknown, never 0."""
+    """Tokens of one answer, and the pictures that were asked for as such. None is unknown, never 0."""
 
     input: int | None = None
     output: int | None = None
@@ -19,6 +19,7 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning: int | None = None
     audio_input: int | None = None
     audio_output: int | None = None
+    images: int | None = None
 
 
 def tokens(value: Any) -> int | None:

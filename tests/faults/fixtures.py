@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,7 +11,6 @@ import openai
 import pytest
 from django.conf import settings
 
-from keys import mirror
 from keys.pool import pool
 from routing.health import health
 from tests.faults.upstream import Upstream
@@ -91,17 +91,26 @@ class Plane:
 
 @pytest.fixture
 def rested() -> None:
-    """No key and no place rests, here or in the Redis that processes share.
+    """No key and no place rests, no ticket was taken and no worker is known, here or in the Redis that processes share.
 
     Before a gateway starts, whose task reads it there.
     """
     if settings.REDIS_URL:
         import redis
 
-        redis.Redis.from_url(settings.REDIS_URL).delete(mirror.NAME)
+        client = redis.Redis.from_url(settings.REDIS_URL)
+        client.delete("jackfield:", *client.scan_iter("jackfield:*"))
+    shutil.rmtree(settings.HOME.tickets, ignore_errors=True)
     pool.cooling.outbox.clear()
     pool.cooling._until.clear()
+    pool.spent._told.clear()
     health.clear()
+
+
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What rested is told to nobody, and by nobody: a test that lets things serve again has to do it in one place."""
+    monkeypatch.setattr(settings, "REDIS_URL", "")
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 """A scriptable upstream on raw sockets: the model id says how it behaves, and it remembers everything it was sent.
 
 The scenario is the model id up to the first `:`; what follows are its arguments. It speaks just enough HTTP/1.1 to be
-wrong in every way that matters. Each test asserts on `requests` (what came) and on `closed` (which were dropped early).
+wrong in every way that matters. Each test asserts on `requests` (what came) and on `gone_at` (which were dropped
+early).
+
+Scenarios of faults run it as a process of its own: `python -m tests.faults.upstream PORT LOG SEED` writes the truth log
+and takes words on standard input: `down` and `up` for the play `storm`. Their plays are in `tests.faults.plays`.
 """
 
 from __future__ import annotations
@@ -10,10 +14,17 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+
+from tests.faults.plays import Plays, reset
+from tests.faults.truth import Told, Truth
 
 
 def completion(text: str = "hello", model: str = "upstream-name", **more: Any) -> bytes:
@@ -75,12 +86,18 @@ class Seen:
         return json.loads(self.body)
 
 
-class Upstream:
+class Upstream(Plays):
     """Runs in a thread of its own; `url` ends in /v1."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0, truth: Truth | None = None, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
+        self.truth = truth or Truth()
+        self.port = port
+        self._tls = tls
         self.requests: list[Seen] = []
         self.open = 0
+        #: whether what was spent has been paid
+        self.paid = False
         #: whether `changing` has ended a stream
         self.ended = False
         self.answers: list[tuple[int, bytes]] = []
@@ -103,7 +120,9 @@ class Upstream:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, limit=64 * 1024 * 1024, backlog=1024)
+        server = await asyncio.start_server(
+            self._connection, "127.0.0.1", self.port, limit=64 * 1024 * 1024, backlog=1024, ssl=self._tls
+        )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._end.wait()
@@ -113,38 +132,56 @@ class Upstream:
         self.open += 1
         writer.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            while await self._exchange(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+            begun: bytes | None = b""
+            while begun is not None:
+                begun = await self._exchange(reader, writer, begun)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self.open -= 1
             with contextlib.suppress(ConnectionError):
                 writer.close()
 
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, begun: bytes) -> bytes | None:
+        """One request, of which `begun` has been read. What was read of the next; None: there will be none."""
+        head = (begun + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *rows = head.rstrip("\r\n").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         seen = Seen(line, headers, body)
         self.requests.append(seen)
         asked = json.loads(body)
+        path = unquote(line.split(" ")[1])
+        if "model" not in asked:  # Google's is in the path
+            asked["model"] = path.partition("/models/")[2].rpartition(":")[0]
         scenario, *arguments = asked["model"].split(":")
-        play = asyncio.ensure_future(
-            getattr(self, "do_" + scenario.replace("-", "_"))(writer, asked, headers, *arguments)
-        )
-        # A client that sends more, or leaves, while it is being answered is a client that left.
+        call = self.truth.asked(path, headers, body, asked["model"])
+        act = getattr(self, "do_" + scenario.replace("-", "_"))
+        play = asyncio.ensure_future(act(Told(writer, call), asked, headers, *arguments))
+        # Its answer may be here to the last byte, as seen from there, before the play is over: it may ask again.
         watch = asyncio.ensure_future(reader.read(1))
         done, _ = await asyncio.wait((play, watch), return_when=asyncio.FIRST_COMPLETED)
-        if play not in done:
+        left = watch in done and (watch.exception() is not None or not watch.result())
+        if left and play not in done:
             seen.gone_at = time.monotonic()
+            self.truth.ended(call, "gone")
             play.cancel()
-            return False
-        watch.cancel()
+            return None
+        try:
+            goes_on = await play
+        except ConnectionError:
+            seen.gone_at = time.monotonic()
+            self.truth.ended(call, "gone")
+            raise
+        self.truth.ended(call, "whole" if goes_on else "cut")
+        if not goes_on:
+            watch.cancel()
+            return None
+        if not watch.done():
+            watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await watch
-        return bool(play.result())
+            return await watch
+        return b""
 
     # --- scenarios: each returns whether the connection may be used again -------------------------------------------
 
@@ -158,6 +195,11 @@ class Upstream:
             return True
         await self._answer(writer, 200, completion(headers.get("authorization", "")[7:] or "nobody"))
         return True
+
+    async def do_late(self, writer: Any, asked: dict[str, Any], headers: dict[str, str], pause: str, *_: str) -> bool:
+        """Nothing for a while, then an answer as it should be."""
+        await asyncio.sleep(float(pause))
+        return await self.do_ok(writer, asked, headers)
 
     async def do_status(self, writer: Any, asked: Any, headers: Any, status: str, *message: str) -> bool:
         """An error status, with an error object."""
@@ -177,6 +219,29 @@ class Upstream:
             return True
         return await self.do_ok(writer, asked, headers)
 
+    async def do_google(self, writer: Any, asked: Any, headers: Any, *_: str) -> bool:
+        """The day's quota of one model is used up, as Google says it."""
+        violation = {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}
+        details = [{"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}]
+        error = {"code": 429, "message": "You exceeded your current quota.", "status": "RESOURCE_EXHAUSTED"}
+        await self._answer(writer, 429, json.dumps({"error": error | {"details": details}}).encode())
+        return True
+
+    async def do_busy(self, writer: Any, asked: Any, headers: Any, seconds: str) -> bool:
+        """503 with Retry-After."""
+        await self._answer(writer, 503, b'{"error":{"message":"busy","type":"overloaded"}}', {"retry-after": seconds})
+        return True
+
+    async def do_spent(self, writer: Any, asked: Any, headers: dict[str, str], kind: str, *keys: str) -> bool:
+        """The quota or the balance of the named keys is used up; an answer for the others."""
+        if self.paid or headers.get("authorization", "")[7:] not in keys:
+            return await self.do_ok(writer, asked, headers)
+        error = {"message": "used up", "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}
+        if kind == "balance":
+            error |= {"type": "unknown_error", "code": "invalid_request_error"}
+        await self._answer(writer, 402 if kind == "balance" else 429, json.dumps({"error": error}).encode())
+        return True
+
     async def do_body(self, writer: Any, asked: Any, headers: Any, kind: str) -> bool:
         """A 200 whose body is not an answer."""
         bodies = {
@@ -186,6 +251,15 @@ class Upstream:
             "quota": b'{"error":{"message":"You exceeded your current quota","type":"insufficient_quota"}}',
         }
         await self._answer(writer, 200, bodies[kind])
+        return True
+
+    async def do_no_text(self, writer: Any, asked: dict[str, Any], *when: Any) -> bool:
+        """An answer, or an event of a stream, first or second, whose text is not UTF-8."""
+        broken = EVENTS[1].replace(b"one ", b"o\xffe ")
+        if not asked.get("stream"):
+            await self._answer(writer, 200, completion("one").replace(b"one", b"o\xffe"))
+            return True
+        await self._stream(writer, [EVENTS[0], broken, *EVENTS[2:], DONE] if "later" in when else [broken])
         return True
 
     async def do_hang(self, writer: Any, *_: Any) -> bool:
@@ -211,10 +285,7 @@ class Upstream:
             await writer.drain()
             return True
         if how == "rst":
-            writer.transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
-            )
-            writer.transport.abort()
+            reset(writer)
         return False
 
     async def do_no_done(self, writer: Any, *_: Any) -> bool:
@@ -275,6 +346,7 @@ class Upstream:
     # --- HTTP -------------------------------------------------------------------------------------------------------
 
     async def _answer(self, writer: Any, status: int, body: bytes, extra: dict[str, str] | None = None) -> None:
+        writer.call.status = status
         lines = [f"HTTP/1.1 {status} Told", "content-type: application/json", f"content-length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in (extra or {}).items()]
         writer.write("\r\n".join(lines).encode() + b"\r\nset-cookie: a=b\r\nopenai-organization: org-1\r\n\r\n" + body)
@@ -288,7 +360,21 @@ class Upstream:
         await writer.drain()
 
     def _begin(self, writer: Any) -> None:
+        writer.call.status = 200
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
 
     def _piece(self, writer: Any, data: bytes) -> None:
         writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+def main(port: int, log: str, seed: int) -> None:
+    """Serve, and obey what comes on standard input, until it is closed."""
+    upstream = Upstream(port=port, truth=Truth(Path(log), seed))
+    print("ready", flush=True)
+    for word in sys.stdin:
+        upstream.down = word.strip() == "down"
+        print(word.strip(), flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,4 +1,4 @@
-"""manage.py token PROJECT: make a token and print it, and nothing else, on standard output."""
+"""manage.py token PROJECT, or --fleet ACCOUNT: make a token and print it, and nothing else, on standard output."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from keys.models import ApiToken, Project
 from keys.ring import BadRing
 from keys.tokens import TokenError
 from providers.config import together
+from providers.models import Account
 from routing.presence import reach
 from routing.revisions import latest
 
@@ -24,17 +25,23 @@ _SHOWN: Final = 10
 
 
 class Command(BaseCommand):
-    help = "Make a token of a project. Prints the token alone; it cannot be shown again."
+    help = (
+        "Make a token of a project, or for the workers of an account. Prints the token alone; it cannot be shown again."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("project", help="The project's name.")
+        owner = parser.add_mutually_exclusive_group(required=True)
+        owner.add_argument("project", nargs="?", help="The project's name.")
+        owner.add_argument(
+            "--fleet", metavar="ACCOUNT", help="Of the kind f: workers of this account register with it, and no more."
+        )
         parser.add_argument("--create", action="store_true", help="Make the project if there is none of that name.")
         parser.add_argument("--expires", metavar="30d", help="Life of the token: a number and one of s, m, h, d, w.")
         parser.add_argument("--name", default="", help="What the token is for, shown in lists.")
         parser.add_argument(
             "--kind",
             default=ApiToken.Kind.PROJECT,
-            choices=ApiToken.Kind.values,
+            choices=[kind for kind in ApiToken.Kind.values if kind != ApiToken.Kind.FLEET],
             help="p: for /v1 (the default); a: for /manage/ and the figures alone; t: as p, marked as a test's.",
         )
 
@@ -42,15 +49,24 @@ class Command(BaseCommand):
         expires_at = self._expiry(options["expires"])
         try:
             with together("token", "a token from the command line"):
-                project = self._project(options["project"], create=options["create"])
-                _, plaintext = tokens.issue(
-                    project, kind=options["kind"], name=options["name"][:80], expires_at=expires_at
-                )
+                told: dict[str, Any] = {"name": options["name"][:80], "expires_at": expires_at}
+                if options["fleet"]:
+                    account = self._account(options["fleet"])
+                    _, plaintext = tokens.issue(None, account=account, kind=ApiToken.Kind.FLEET, **told)
+                else:
+                    project = self._project(options["project"], create=options["create"])
+                    _, plaintext = tokens.issue(project, kind=options["kind"], **told)
         except (TokenError, BadRing) as error:
             raise CommandError(str(error)) from error
         # A token that is printed works: what is piped straight into a request must not be ahead of the gateways.
         reach(latest(), wait=2.0)
         self.stdout.write(plaintext)
+
+    def _account(self, name: str) -> Account:
+        account = Account.objects.filter(name=name).first()
+        if account is None:
+            raise CommandError(f"there is no account {name!r}")
+        return account
 
     def _project(self, name: str, *, create: bool) -> Project:
         project = Project.objects.filter(name=name).first()

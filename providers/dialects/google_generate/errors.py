@@ -31,7 +31,8 @@ _STATUSES: Final = {
 
 
 def envelope(error: Mapping[str, Any]) -> bytes:
-    """`{"error": {"code", "message", "status"}}`; our own `code` and `param` as ErrorInfo, where Google's are."""
+    """`{"error": {"code", "message", "status"}}`; our own `code` and `param` as ErrorInfo, where Google's are, and the
+    seconds to wait as RetryInfo."""
     status = error.get("status")
     code = status if type(status) is int else 500
     word = _STATUSES.get(code) or ("INVALID_ARGUMENT" if 400 <= code < 500 else "INTERNAL")
@@ -44,6 +45,9 @@ def envelope(error: Mapping[str, Any]) -> bytes:
         if param:
             info["metadata"] = {"param": str(param)}
         said["details"] = [info]
+    if error.get("retry_after"):
+        wait = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{error['retry_after']}s"}
+        said["details"] = [*said.get("details", ()), wait]
     return _encode({"error": said})
 
 

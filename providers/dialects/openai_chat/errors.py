@@ -11,8 +11,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def envelope(error: Mapping[str, Any]) -> bytes:
-    """`{"error": {"message", "type", "param", "code", ...}}`. The status is that of the HTTP answer."""
-    return _encode({"error": {name: value for name, value in error.items() if name != "status"}})
+    """`{"error": {"message", "type", "param", "code", ...}}`. Status and time to wait are those of the HTTP answer."""
+    return _encode({"error": {name: value for name, value in error.items() if name not in ("status", "retry_after")}})
 
 
 def event(error: Mapping[str, Any]) -> bytes:

@@ -51,7 +51,7 @@ def event(error: Mapping[str, Any]) -> bytes:
 
 
 def _said(error: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {name: value for name, value in error.items() if name not in _MEMBERS and name != "status"}
+    rest = {name: value for name, value in error.items() if name not in (*_MEMBERS, "status", "retry_after")}
     return {name: error.get(name) for name in _MEMBERS} | rest
 
 

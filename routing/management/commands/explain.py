@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from routing.build import BadSnapshot, build
 from routing.explain import UnknownProject, explain, lines
+from routing.fleet_rows import rows
 from routing.presence import without_token
 from routing.questions import ENDPOINTS, BadQuestion, needs_of
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        rows.load()
         try:
             found = explain(
                 build(), options["model"], options["project"], options["endpoint"], needs_of(options["needs"])
