@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-dep
 # Without it pytest keeps no rewritten tests, and every worker of every run pays 5 s to rewrite them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test openapi conformance fuzz bench bench-scale bench-peers smoke lint lock clean
+.PHONY: run test openapi conformance fuzz chaos bench bench-scale bench-peers smoke lint lock clean
 
 run: $(VENV)/made-from-$(LOCK)
 	@exec $(BIN)/python manage.py run
@@ -52,6 +52,10 @@ conformance: $(VENV)/made-from-requirements-dev.txt
 # Hostile bodies for everything that reads what others sent; ARGS="--seconds 600 --seed 7" for longer and others.
 fuzz: $(VENV)/made-from-requirements-dev.txt
 	@$(BIN)/python tests/fuzz $(ARGS)
+
+# Every fault in its long form, with a table of what is promised and what was measured; ARGS="--only R-REL-10" for some.
+chaos: $(VENV)/made-from-requirements-dev.txt
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(VENV)/made-from-requirements-dev.txt
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -14,32 +14,8 @@ import httpx
 import pytest
 
 from installation import Installation, Server, free_port, installation
+from tests.faults.documents import KEYS, TWO_SIDES
 from tests.promises import within
-
-DOCUMENT = """
-[[provider]]
-id = "truth"
-family = "openai-completions"
-base_url = "http://127.0.0.1:{port}/{{side}}/v1"
-variables = [{{ name = "side" }}]
-credential = "bearer"
-[[account]]
-name = "left"
-provider = "truth"
-private_network = true
-variables = {{ side = "left" }}
-keys = ["env:TRUTH_KEY"]
-[[account]]
-name = "right"
-provider = "truth"
-private_network = true
-variables = {{ side = "right" }}
-keys = ["env:TRUTH_KEY"]
-[[model]]
-name = "patched"
-service = "text"
-routes = [{{ account = "left", model = "m" }}]
-"""
 
 #: Re-patches the model in a process of its own and prints the moment of the commit.
 REPATCH = """
@@ -64,8 +40,8 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, truth: tuple[int, Path]) -> Iterator[Installation]:
-    with installation(tmp_path_factory.mktemp("propagation"), TRUTH_KEY="sk-truth-0123456789") as it:
-        it.apply(DOCUMENT.format(port=truth[0]))
+    with installation(tmp_path_factory.mktemp("propagation"), **KEYS) as it:
+        it.apply(TWO_SIDES.format(port=truth[0]))
         yield it
 
 
