@@ -18,7 +18,7 @@ run: $(VENV)/made-from-$(LOCK)
 	@exec $(BIN)/python manage.py run
 
 test: $(VENV)/made-from-requirements-dev.txt
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # A stamp per lock. A larger lock holds what the smaller ones hold, so it stands in for them.
 $(VENV)/made-from-requirements.txt: requirements.txt

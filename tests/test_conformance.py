@@ -1,7 +1,7 @@
-"""Recorded answers behind the gateway, read by the official SDKs: `make conformance` asks all, this a quarter.
+"""Recorded answers behind the gateway, read by the official SDKs: `make conformance` asks all, this an eighth.
 
-Each recording is asked in one client dialect, another one for each that follows; those with an explanation in all that
-it is given for.
+Every other recording is asked, in one client dialect, another one for each that follows; those with an explanation in
+all that it is given for.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[di
         (case, dialect)
         for at, case in enumerate(cases())
         for number, dialect in enumerate(DIALECTS)
-        if at % len(DIALECTS) == number or (case["id"], dialect) in EXPLAINED
+        if at % (2 * len(DIALECTS)) == 2 * number or (case["id"], dialect) in EXPLAINED
     ]
     database = os.environ.pop("DATABASE_URL", None)
     try:
@@ -47,7 +47,7 @@ def test_what_was_recorded_is_what_an_sdk_reads(outcomes: Any) -> None:
     unexplained = {place: wrong for place, wrong in failed.items() if place not in EXPLAINED}
     assert not unexplained, "\n".join(f"{place}: {'; '.join(wrong)}" for place, wrong in unexplained.items())
     assert len(failed) <= 0.02 * len(outcomes)
-    assert len(outcomes) >= 400
+    assert len(outcomes) >= 200
 
 
 def test_every_explanation_is_needed(outcomes: Any) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from installation import Installation, installation
-from test_propagation import DOCUMENT, ask, truth
+from test_propagation import ask, truth
 from tests.faults.proxy import Down, Proxy
 from tests.promises import within
 
@@ -81,7 +81,7 @@ def stopped(tmp_path: Path, truth: tuple[int, Path]) -> Iterator[tuple[Installat
     home = tmp_path / "home"
     database = Database(home)
     with installation(home, TRUTH_KEY="sk-truth-0123456789", **database.env) as it:
-        it.apply(DOCUMENT.format(port=truth[0]))
+        it.apply(TWO_SIDES.format(port=truth[0]))
         yield it, database
     database.close()
 

@@ -335,7 +335,7 @@ def catalog(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)
+    max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)
 )
 @given(configuration=configurations())
 def test_an_export_makes_the_same_rows_again(catalog: None, configuration: dict[str, Any]) -> None:

@@ -180,7 +180,7 @@ def exercise(operation: Any, headers: dict[str, str]) -> None:
     """Send requests that the description allows; every answer must be one that it promises."""
 
     @settings(
-        max_examples=8,
+        max_examples=4,
         deadline=None,
         database=None,
         derandomize=True,
