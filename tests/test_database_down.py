@@ -13,6 +13,7 @@ import pytest
 
 from installation import Installation, installation
 from test_propagation import ask, truth
+from tests.faults.documents import KEYS, TWO_SIDES
 from tests.faults.proxy import Down, Proxy
 from tests.promises import within
 
@@ -80,7 +81,7 @@ class Database:
 def stopped(tmp_path: Path, truth: tuple[int, Path]) -> Iterator[tuple[Installation, Database]]:
     home = tmp_path / "home"
     database = Database(home)
-    with installation(home, TRUTH_KEY="sk-truth-0123456789", **database.env) as it:
+    with installation(home, **KEYS, **database.env) as it:
         it.apply(TWO_SIDES.format(port=truth[0]))
         yield it, database
     database.close()

@@ -51,7 +51,7 @@ def test_no_two_exchanges_come_close_together_and_useless_ones_ever_rarer(room: 
     """An upstream that refuses every token must not make one exchange per request."""
     began, count = [], room.exchanges.count
     start = room.clock.now
-    for _ in range(800):
+    for _ in range(620):
         refuse(room)
         room.minter.round()
         if room.exchanges.count > count:
