@@ -20,7 +20,8 @@ from project.health_page import shown
 from routing.build import BadSnapshot
 from routing.explain import UnknownProject, explain
 from routing.models import PublicModel
-from routing.overview import overview, told
+from routing.overview import Told, overview, told
+from routing.places import Circuit, served_by_worker
 from routing.questions import ENDPOINTS, WORDS, BadQuestion, needs_of
 from routing.snapshot import Snapshot
 from routing.store import at_hand
@@ -95,13 +96,15 @@ def _names(snapshot: Snapshot | None) -> list[str]:
 def _answer(found: dict[str, Any], asked: Question) -> dict[str, Any]:
     """The plan as the page draws it, each place with how it does."""
     seen = overview()
-    health = {(row.account, row.model): shown(row) for row in told(seen)}
+    rows = told(seen)
+    health = {(row.account, row.model): shown(row) for row in rows}
     places = [
         {
             **place,
             "number": number,
             "asked": number <= MOST_CANDIDATES,
             "health": health.get((place["account"], place["upstream_model"])),
+            "workers": _workers(rows, place["account"], place["upstream_model"]) if place["fleet"] else None,
             "price": _price(place["prices"]),
         }
         for number, place in enumerate(found["candidates"], 1)
@@ -109,6 +112,16 @@ def _answer(found: dict[str, Any], asked: Question) -> dict[str, Any]:
     error = found["error"]
     near = [(name, asked.of_model(name)) for name in error["suggestions"]] if error else []
     return {"places": places, "near": near, "whose": seen.whose}
+
+
+def _workers(rows: list[Told], account: str, model: str) -> dict[str, Any]:
+    """How the workers of a fleet do that were asked for the model of late, together: each has a circuit of its own."""
+    figures = [row.figures for row in rows if row.account == account and served_by_worker(model, row.model)]
+    return {
+        "asked": len(figures),
+        "resting": sum(one.circuit is not Circuit.CLOSED for one in figures),
+        "in_flight": sum(one.in_flight for one in figures),
+    }
 
 
 def _price(prices: dict[str, int | None]) -> str:

@@ -111,6 +111,7 @@ def _candidates(snapshot: Snapshot, now: Moment, plan: Plan, project_id: int, di
             "priority": candidate.priority,
             "weight": candidate.weight,
             "family": candidate.family,
+            "fleet": candidate.fleet,
             "base_url": _url(snapshot, candidate, keys),
             "keys": len(keys.usable),
             "keys_to_enter_again": dict(keys.closed),

@@ -25,7 +25,7 @@ from providers.entries import AccountEntry
 from providers.secrets import Secret
 from providers.workers import why_refused
 from routing.health import Health, Watch, resting
-from routing.places import Circuit, Failure, Place
+from routing.places import Circuit, Failure, Place, of_worker
 from routing.snapshot import Snapshot
 
 #: Seconds between two words of a worker, and those after which a silent one gets no jobs and is forgotten.
@@ -105,7 +105,7 @@ class Worker:
 
     def place(self, model: str) -> Place:
         """What health is kept of: of each worker by itself, so that a bad one says nothing of the others."""
-        return self.word.account_id, f"{model[:170]}@{self.id}"
+        return self.word.account_id, of_worker(model, self.id)
 
     def hears(self, word: Word, heard_at: float) -> None:
         """A newer word than that which is known."""

@@ -9,6 +9,16 @@ from typing import Final, NamedTuple
 Place = tuple[int, str]
 
 
+def of_worker(model: str, worker: str) -> str:
+    """The second half of the place of one worker of a fleet, for a model that it serves."""
+    return f"{model[:170]}@{worker}"
+
+
+def served_by_worker(model: str, second: str) -> bool:
+    """Whether this is the second half of a place of some worker that serves the model."""
+    return second.startswith(f"{model[:170]}@")
+
+
 class Failure(StrEnum):
     """Why a place did not serve."""
 

@@ -166,6 +166,21 @@ def test_one_bad_worker_opens_the_circuit_of_no_other(workers: FleetPlane) -> No
     assert fleet.get(other["id"]) is not None
 
 
+def test_explain_draws_how_the_workers_do(workers: FleetPlane) -> None:
+    from routing.health import health
+    from tests.people import client
+
+    url = f"/admin/routing/publicmodel/explain/?model={workers.model('work')}"
+    bad, good = (workers.register(server, "work") for server in workers.servers[:2])
+    assert "no worker was asked of late" in client("auditor").get(url).content.decode()
+    served = health.watch((workers.account.pk, f"work@{good['id']}"))
+    served.began(0.01)
+    served.served()
+    for _ in range(5):
+        health.watch((workers.account.pk, f"work@{bad['id']}")).failed(Failure.SERVER)
+    assert "1 of 2 rest<" in client("auditor").get(url).content.decode()
+
+
 def test_a_worker_that_leaves_finishes_what_it_has(workers: FleetPlane) -> None:
     name = workers.model("work:0.5")
     workers.register(workers.servers[0], "work:0.5")
