@@ -144,11 +144,18 @@ class Installation:
                 admitted(server.url, text)
         return text
 
-    def serve(self, *, wait: bool = True, core: int | None = None, env: Mapping[str, str] | None = None) -> Server:
+    def serve(
+        self,
+        *,
+        wait: bool = True,
+        core: int | None = None,
+        env: Mapping[str, str] | None = None,
+        program: Path = ROOT / "manage.py",
+    ) -> Server:
         """Start one gateway process on a free port, optionally pinned to one core."""
         port = free_port()
         log = self.home / f"gateway-{port}.log"
-        command = [sys.executable, str(ROOT / "manage.py"), "run", "--gateway-only", "--port", str(port)]
+        command = [sys.executable, str(program), "run", "--gateway-only", "--port", str(port)]
         if core is not None:
             command = ["taskset", "-c", str(core), *command]
         with log.open("wb") as out:

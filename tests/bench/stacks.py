@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from installation import Installation, free_port, installation
+from installation import ROOT, Installation, free_port, installation
 
 HERE = Path(__file__).resolve().parent
 #: Where `make bench-peers` puts the peers, each in an environment of its own.
@@ -142,8 +142,15 @@ def translated(upstream: int) -> contextlib.AbstractContextManager[Stack]:
     return jackfield(upstream, "translated", "bench-translated")
 
 
+def unwatched(upstream: int) -> contextlib.AbstractContextManager[Stack]:
+    """The same gateway, keeping no health of the places that it asks."""
+    return jackfield(upstream, "unwatched", program=HERE / "unwatched.py")
+
+
 @contextlib.contextmanager
-def jackfield(upstream: int, name: str = "jackfield", model: str = "bench-public") -> Iterator[Stack]:
+def jackfield(
+    upstream: int, name: str = "jackfield", model: str = "bench-public", program: Path = ROOT / "manage.py"
+) -> Iterator[Stack]:
     """One gateway process with authentication, routing, key lease, metering and journal on, as delivered."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -151,7 +158,7 @@ def jackfield(upstream: int, name: str = "jackfield", model: str = "bench-public
     ):
         place.apply(DOCUMENT.format(upstream=upstream))
         headers = {"authorization": f"Bearer {place.token()}"}
-        server = place.serve(core=int(GATEWAY_CORE))
+        server = place.serve(core=int(GATEWAY_CORE), program=program)
         yield Stack(name, server.port, "/v1/chat/completions", headers, model, place)
 
 
@@ -216,6 +223,7 @@ def installed() -> dict[str, bool]:
         "direct": True,
         "nginx": bool(shutil.which("nginx") or Path("/usr/sbin/nginx").exists()),
         "jackfield": True,
+        "unwatched": True,
         "translated": True,
         "portkey": (PEERS / "portkey" / "node_modules" / "@portkey-ai").exists(),
         "litellm": (PEERS / "litellm" / "bin" / "litellm").exists(),
@@ -226,6 +234,7 @@ STACKS = {
     "direct": direct,
     "nginx": nginx,
     "jackfield": jackfield,
+    "unwatched": unwatched,
     "translated": translated,
     "portkey": portkey,
     "litellm": litellm,
