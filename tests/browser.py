@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
@@ -47,7 +48,23 @@ def log_in(browser: webdriver.Chrome, base: str, name: str, password: str) -> No
     browser.get(f"{base}/admin/")
     browser.find_element(By.NAME, "username").send_keys(name)
     browser.find_element(By.NAME, "password").send_keys(password)
-    browser.find_element(By.CSS_SELECTOR, "[type=submit]").click()
+    press(browser, By.CSS_SELECTOR, "[type=submit]")
+    browser.find_element(By.ID, "logout-form")  # a click may return before its page comes, and leaving now would end it
+
+
+def press(browser: webdriver.Chrome, by: str, what: str) -> None:
+    """Click it, also where the page is renewed between finding and clicking it."""
+    for _ in range(20):
+        with contextlib.suppress(StaleElementReferenceException):
+            browser.find_element(by, what).click()
+            return
+    raise AssertionError(f"{what} is renewed all the time")
+
+
+def text(browser: webdriver.Chrome, css: str) -> str:
+    """What is to be read there, in one go: pages that live are renewed all the time."""
+    browser.find_element(By.CSS_SELECTOR, css)
+    return str(browser.execute_script("return document.querySelector(arguments[0])?.innerText ?? ''", css))
 
 
 def complaints(browser: webdriver.Chrome) -> list[str]:

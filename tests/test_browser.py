@@ -10,14 +10,13 @@ from typing import Any
 import httpx
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from installation import Installation, Server, installation
 from providers.sandbox import KEYS
-from tests.browser import chromium, complaints, log_in
+from tests.browser import chromium, complaints, log_in, press, text
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -98,12 +97,12 @@ def ask(server: Server, token: str, model: str) -> tuple[str, str, str]:
 
 
 def follow(browser: webdriver.Chrome, text: str) -> None:
-    browser.find_element(By.LINK_TEXT, text).click()
+    press(browser, By.LINK_TEXT, text)
 
 
 def follow_option(browser: webdriver.Chrome, text: str) -> None:
     option = f"//li[contains(@class, 'select2-results__option') and text()='{text}']"
-    browser.find_element(By.XPATH, option).click()
+    press(browser, By.XPATH, option)
 
 
 def test_a_model_is_repatched_on_its_page(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:
@@ -111,17 +110,17 @@ def test_a_model_is_repatched_on_its_page(place: tuple[Installation, Server], br
     token = made.token()
     route, revision, text = ask(server, token, "patched")
     assert route == "left/echo" and "Hello from the test" in text
-    browser.find_element(By.PARTIAL_LINK_TEXT, "Public models").click()
+    press(browser, By.PARTIAL_LINK_TEXT, "Public models")
     search = browser.find_element(By.NAME, "q")
     search.send_keys("patched", Keys.ENTER)
     follow(browser, "patched")
-    browser.find_element(By.CSS_SELECTOR, "select[name=routes-0-account] + .select2 .select2-selection").click()
+    press(browser, By.CSS_SELECTOR, "select[name=routes-0-account] + .select2 .select2-selection")
     browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys("right")
     follow_option(browser, "right")
     upstream = browser.find_element(By.NAME, "routes-0-upstream_model")
     upstream.clear()
     upstream.send_keys("lorem")
-    browser.find_element(By.NAME, "_save").click()
+    press(browser, By.NAME, "_save")
     said = browser.find_element(By.XPATH, "//*[contains(text(), 'is live on')]").text
     assert "1/1 gateway processes" in said
     route, served_by, text = ask(server, token, "patched")
@@ -138,17 +137,17 @@ def test_models_are_repatched_in_bulk(
     token = made.token()
     assert ask(server, token, "patched-too")[0] == "left/echo"
     browser.get(f"{server.url}/admin/routing/publicmodel/?q=patched-too")
-    browser.find_element(By.CSS_SELECTOR, "tbody input.action-select").click()
+    press(browser, By.CSS_SELECTOR, "tbody input.action-select")
     Select(browser.find_element(By.NAME, "action")).select_by_value("repatch_selected")
-    browser.find_element(By.CSS_SELECTOR, "#changelist-actions [type=submit], [name=index]").click()
-    browser.find_element(By.CSS_SELECTOR, ".jf-fields .select2-selection").click()
+    press(browser, By.CSS_SELECTOR, "#changelist-actions [type=submit], [name=index]")
+    press(browser, By.CSS_SELECTOR, ".jf-fields .select2-selection")
     browser.find_element(By.CSS_SELECTOR, ".select2-search__field").send_keys("right")
     follow_option(browser, "right")
-    browser.find_element(By.NAME, "preview").click()
+    press(browser, By.NAME, "preview")
     row = browser.find_element(By.CSS_SELECTOR, ".jf-table tbody tr").text
     assert "left / echo" in row and "right / echo" in row
     assert ask(server, token, "patched-too")[0] == "left/echo"
-    browser.find_element(By.NAME, "confirm").click()
+    press(browser, By.NAME, "confirm")
     assert browser.find_element(By.XPATH, "//*[contains(text(), '1 route re-patched to right')]")
     eventually(lambda: ask(server, token, "patched-too")[0] == "right/echo")
     assert complaints(browser) == []
@@ -186,32 +185,18 @@ def test_health_lives_and_a_circuit_is_closed_by_hand(
     """What opens while one looks is seen without reloading, and closed with a click."""
     made, server = place
     browser.get(f"{server.url}/admin/")
-    browser.find_element(By.PARTIAL_LINK_TEXT, "Health").click()
+    press(browser, By.PARTIAL_LINK_TEXT, "Health")
     browser.execute_script("window.stayed = true")
     body = {"model": "small/error", "messages": [{"role": "user", "content": "x"}]}
     with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {made.token()}"}) as caller:
         for _ in range(5):
             assert caller.post("/v1/chat/completions", json=body).status_code == 500
-    eventually(lambda: _table(browser).count("OPEN") == 2)  # the provider has two accounts
+    eventually(lambda: text(browser, ".jf-health").upper().count("OPEN") == 2)  # the provider has two accounts
     assert browser.execute_script("return window.stayed") is True
-    eventually(lambda: _pressed(browser, "//button[text()='Close now']"))
-    eventually(lambda: "is closed in every process" in browser.page_source)  # the click returns before the page does
-    eventually(lambda: _table(browser).count("OPEN") == 1)
+    press(browser, By.XPATH, "//button[text()='Close now']")
+    eventually(lambda: "is closed in every process" in text(browser, "body"))
+    eventually(lambda: text(browser, ".jf-health").upper().count("OPEN") == 1)
     assert complaints(browser) == []
-
-
-def _table(browser: webdriver.Chrome) -> str:
-    """What the table of health says, read in one go: it is renewed all the time."""
-    return str(browser.execute_script("return document.querySelector('.jf-health').innerText")).upper()
-
-
-def _pressed(browser: webdriver.Chrome, button: str) -> bool:
-    """Whether the button could be pressed before the table was renewed."""
-    try:
-        browser.find_element(By.XPATH, button).click()
-    except StaleElementReferenceException:
-        return False
-    return True
 
 
 def test_a_list_stays_a_list_on_a_narrow_window(place: tuple[Installation, Server], browser: webdriver.Chrome) -> None:

@@ -46,7 +46,7 @@ def test_what_was_recorded_is_what_an_sdk_reads(outcomes: Any) -> None:
     failed = {(case["id"], dialect): wrong for case, dialect, wrong in outcomes if wrong}
     unexplained = {place: wrong for place, wrong in failed.items() if place not in EXPLAINED}
     assert not unexplained, "\n".join(f"{place}: {'; '.join(wrong)}" for place, wrong in unexplained.items())
-    assert len(failed) <= 0.02 * len(outcomes)
+    assert len(EXPLAINED) <= 0.02 * len(list(cases())) * len(DIALECTS)
     assert len(outcomes) >= 200
 
 

@@ -13,7 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from keys.roles import SECURITY_ADMIN, write_groups
-from tests.browser import chromium, complaints, log_in
+from tests.browser import chromium, complaints, log_in, press, text
 from tests.workers import FleetPlane
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.django_db(transaction=True)]
@@ -44,11 +44,11 @@ def test_a_list_that_keeps_itself_fresh(
     base, list_page = workers.plane.gateway.url, "admin/routing/worker/"
     workers.model("work")
 
-    def shows(text: str) -> bool:
-        return text in str(browser.find_element(By.TAG_NAME, "body").text)
+    def shows(what: str) -> bool:
+        return what in text(browser, "body")
 
     browser.get(f"{base}/{list_page}")
-    assert shows("No worker is registered")
+    eventually(lambda: shows("No worker is registered"))
     browser.execute_script("window.sameDocument = true")
     workers.register(workers.servers[0], "work", running=1, queued=3)
     eventually(lambda: shows(workers.servers[0].url))
@@ -56,7 +56,7 @@ def test_a_list_that_keeps_itself_fresh(
     eventually(lambda: shows(workers.servers[1].url))
     eventually(lambda: shows("1 / 2") and shows("0 / 8"))
     picture(browser, "workers")
-    browser.find_elements(By.CSS_SELECTOR, "button[value=drain]")[0].click()
+    press(browser, By.CSS_SELECTOR, "button[value=drain]")
     eventually(lambda: shows("by security"))
     assert browser.execute_script("return window.sameDocument") is True
     picture(browser, "workers-drained")
@@ -65,7 +65,7 @@ def test_a_list_that_keeps_itself_fresh(
     browser.execute_script("window.sameDocument = true")
     browser.find_element(By.CSS_SELECTOR, "[data-live]").location_once_scrolled_into_view  # noqa: B018 - it scrolls
     picture(browser, "account-workers")
-    browser.find_element(By.CSS_SELECTOR, "button[value=resume]").click()
+    press(browser, By.CSS_SELECTOR, "button[value=resume]")
     eventually(lambda: not shows("by security"))
     assert browser.execute_script("return window.sameDocument") is True
     assert complaints(browser) == []

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 
 from keys.models import ProviderKey, SignIn
 from keys.roles import SECURITY_ADMIN, write_groups
-from tests.browser import chromium, complaints, log_in
+from tests.browser import chromium, complaints, log_in, press, text
 from tests.issuers import Issuer
 from tests.test_sign_in_page import CODE, PAIR, account, local  # noqa: F401 - fixtures
 
@@ -38,12 +38,8 @@ def browser(gateway: Any, account: Any) -> Iterator[webdriver.Chrome]:  # noqa: 
         yield found
 
 
-def text(browser: webdriver.Chrome, css: str) -> str:
-    return str(browser.find_element(By.CSS_SELECTOR, css).text)
-
-
-def press(browser: webdriver.Chrome, do: str) -> None:
-    browser.find_element(By.CSS_SELECTOR, f"button[value={do}]").click()
+def choose(browser: webdriver.Chrome, do: str) -> None:
+    press(browser, By.CSS_SELECTOR, f"button[value={do}]")
 
 
 def test_m28_the_page_waits_by_itself(
@@ -56,13 +52,13 @@ def test_m28_the_page_waits_by_itself(
     local.answer("/code", {**CODE, "interval": 1})
     browser.get(f"{gateway.url}/admin/providers/account/{account.pk}/change/")
     picture(browser, "account")
-    browser.find_element(By.LINK_TEXT, "Sign in").click()
+    press(browser, By.LINK_TEXT, "Sign in")
     picture(browser, "begin")
-    press(browser, "begin")
+    choose(browser, "begin")
     assert text(browser, ".jf-code") == "WDJB-MJHT"
     clock = text(browser, "[data-clock]")
     eventually(lambda: text(browser, "[data-clock]") != clock)
-    browser.find_element(By.CSS_SELECTOR, "[data-copy]").click()
+    press(browser, By.CSS_SELECTOR, "[data-copy]")
     eventually(lambda: text(browser, "[data-copy]") in ("Copied", "Selected"))
     for width in (1440, 820):
         browser.set_window_size(width, 900)
@@ -73,10 +69,10 @@ def test_m28_the_page_waits_by_itself(
     eventually(lambda: "declined" in text(browser, "[data-says]"))
     assert not browser.find_element(By.CSS_SELECTOR, ".jf-code").is_displayed()
     picture(browser, "denied-820")
-    press(browser, "begin")
+    choose(browser, "begin")
     local.answer("/token", PAIR)
     eventually(lambda: browser.current_url.endswith("/change/"), 20)
-    assert "Signed in: the key is in account qwen." in browser.page_source
+    eventually(lambda: "Signed in: the key is in account qwen." in text(browser, "body"))
     picture(browser, "done-820")
     assert ProviderKey.objects.get().source == "login"
     assert complaints(browser) == []
@@ -91,7 +87,7 @@ def test_who_is_signed_out_meanwhile_is_sent_to_the_login(
 ) -> None:
     local.answer("/code", {**CODE, "interval": 1})
     browser.get(f"{gateway.url}/admin/providers/account/{account.pk}/sign-in/")
-    press(browser, "begin")
+    choose(browser, "begin")
     assert text(browser, ".jf-code") == "WDJB-MJHT"
     browser.delete_cookie("sessionid")
     eventually(lambda: "/login/" in browser.current_url, 20)
