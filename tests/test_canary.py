@@ -311,7 +311,9 @@ def test_x06_no_secret_is_to_be_seen_anywhere(
     sinks.add("standard output", printed.out + printed.err)
     assert len(sinks.places) > 300
 
-    wanted = {needle: name for name, text in CANARIES.items() for needle in needles(text, WINDOW)}
+    # The last four of a key are shown: they are no finding, and no more so behind a byte that is such a sign by chance.
+    hidden = {name: text if name == "password" else text[:-2] for name, text in CANARIES.items()}
+    wanted = {needle: name for name, text in hidden.items() for needle in needles(text, WINDOW)}
     for token in (planted, admin):
         wanted |= dict.fromkeys(needles(token[:-4], WIDE_WINDOW), "token")
     document = json.loads(settings.RING_FILE.read_text())
