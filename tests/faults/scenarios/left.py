@@ -33,17 +33,18 @@ def r_rel_18_clients_leave(scale: Scale, seed: int) -> Row:
         with here.load(seed + 1) as load:
             after = load.phase(1.0 if scale == "long" else 0.5)
         found = audit(here, patience=120.0)
+        eventually(lambda: not any(_gauges(here)), 10, 0.1)  # what the load broke off when it ended is given up soon
+        leaked = [value for value in _gauges(here) if value]
     # Each gateway keeps as many idle connections to the upstream as were once in use.
     spare = _AT_ONCE * len(here.gateways.pids)
-    leaked = [value for value in _gauges(here) if value]
     return Row(
         f"{cancels:,} clients leave at random moments",
         "R-REL-18",
         cancels,
         cancels,
         "0 pool slots and 0 requests in hand left, files and sockets flat, later requests succeed, a row each",
-        f"{len(leaked)} gauges above 0 after {quiet:.1f} s; files {before} → {open_files}, upstream's {upstream} → "
-        f"{open_upstream}; {len(after.failed)} of {len(after.answers)} later ones failed{told(found)}",
+        f"gauges above 0: {leaked or 'none'} after {quiet:.1f} s; files {before} → {open_files}, "
+        f"upstream's {upstream} → {open_upstream}; {len(after.failed)} of {len(after.answers)} later ones failed{told(found)}",
         not leaked
         and quiet < 60
         and open_files <= before + spare
