@@ -44,7 +44,8 @@ def r_rel_18_clients_leave(scale: Scale, seed: int) -> Row:
         cancels,
         "0 pool slots and 0 requests in hand left, files and sockets flat, later requests succeed, a row each",
         f"gauges above 0: {leaked or 'none'} after {quiet:.1f} s; files {before} → {open_files}, "
-        f"upstream's {upstream} → {open_upstream}; {len(after.failed)} of {len(after.answers)} later ones failed{told(found)}",
+        f"upstream's {upstream} → {open_upstream}; {len(after.failed)} of {len(after.answers)} later ones failed"
+        f"{told(found)}",
         not leaked
         and quiet < 60
         and open_files <= before + spare
