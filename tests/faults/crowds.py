@@ -145,6 +145,7 @@ class Place:
             yield port, pid
         finally:
             os.kill(pid, signal.SIGKILL)
+            self.here.forget(pid)
 
     def question(self, project: str, plays: str) -> bytes:
         """A request of this project, to a model at which the upstream plays this."""

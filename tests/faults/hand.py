@@ -26,6 +26,7 @@ from django.core.management import call_command  # noqa: E402 - Django must be s
 from api.drain import drain  # noqa: E402
 from api.models import UsageRecord  # noqa: E402
 from routing.applying import apply  # noqa: E402
+from routing.models import GatewayProcess  # noqa: E402
 from routing.presence import reach  # noqa: E402
 from routing.revisions import latest  # noqa: E402
 from tests.faults import acts  # noqa: E402
@@ -45,6 +46,9 @@ def do(what: str, argument: Any) -> Any:
         case "rows":
             drain()
             return list(UsageRecord.objects.order_by("id").values(*argument))
+        case "forget":  # a process that was killed is waited for until its last sign of life is old
+            GatewayProcess.objects.filter(name__endswith=f":{argument}").delete()
+            return None
         case "act":
             return acts.act(*argument)
     raise ValueError(what)

@@ -118,6 +118,10 @@ class Lab:
         """A new token of the project, which is made if it is not there."""
         return self._do("token", project)
 
+    def forget(self, pid: int) -> None:
+        """A gateway that was killed: nobody waits for it to hear of anything."""
+        self._do("forget", pid)
+
     def rows(self, *columns: str) -> list[dict[str, Any]]:
         """All usage rows, drained from the journal."""
         return self._do("rows", columns)

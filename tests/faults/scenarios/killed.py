@@ -13,7 +13,7 @@ from tests.faults.rows import Row, Scale
 
 
 def r_rel_19_workers_killed(scale: Scale, seed: int) -> Row:
-    kills = 200 if scale == "long" else 10
+    kills = 200 if scale == "long" else 6
     least = 20_000 if scale == "long" else 150
     dice = random.Random(seed)
     with premises(scale, seed) as here:
