@@ -36,6 +36,7 @@ from keys.sealing import Unsealable
 from providers.families import FAMILIES
 from providers.verdicts import Because, Verdict
 from routing.candidates import Candidate
+from routing.health import health
 from routing.moment import Moment
 from routing.places import Failure
 from routing.resolve import AUTO, Ask, Plan
@@ -118,11 +119,19 @@ class _Forward:
         for candidate in self.left:
             if self._too_long_for(candidate) or (beside is not None and beside.place == candidate.place):
                 continue
-            if (self.stormy or beside is not None) and not retries.may_ask(candidate.provider.slug):
+            if (self.stormy or beside is not None) and self._is_held_back(candidate, beside):
                 continue
             self.left.remove(candidate)
             return candidate
         return None
+
+    def _is_held_back(self, candidate: Candidate, beside: Candidate | None) -> bool:
+        """Whether this second attempt is one too many there. Where nothing failed of late it makes no storm: whoever is
+        well takes all that others fail."""
+        provider = candidate.provider.slug
+        if beside is None and provider not in self.stormy and not health.falters(candidate.place):
+            return False
+        return not retries.may_ask(provider)
 
     async def _race(self, first: Candidate, hedge: Hedge) -> HttpResponseBase | None:
         """Ask a candidate, and another one as well once no answer of the first began in time: the answer that begins

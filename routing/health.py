@@ -276,6 +276,11 @@ class Health:
             return Circuit.CLOSED
         return Circuit.OPEN if record.probing or self.clock() < record.until else Circuit.HALF_OPEN
 
+    def falters(self, place: Place) -> bool:
+        """Whether the last that it did, in the last half minute, was to fail."""
+        record = self._places.get(place)
+        return record is not None and record.in_row > 0 and self.clock() - record.heard <= FADES
+
     def rests(self, place: Place) -> float:
         """Seconds until a request is let through; 0.0 where one is."""
         record = self._places.get(place)

@@ -1,9 +1,9 @@
 """How many second attempts a provider may be given at once: a storm of failures must not become a storm of requests.
 
 Pure; one event loop uses one instance. A request's first attempt is always made. Those that follow on a failure which
-other requests may meet as well are made while at most a fifth of all attempts that are under way at that provider, and
-never fewer than three, are such. What is refused for the request's own sake, or a key's, is no
-storm, nor is a failure to connect: nothing was sent.
+other requests may meet as well are made, at a provider that fails too, while at most a fifth of all attempts that are
+under way there, and never fewer than three, are such. What is refused for the request's own sake, or a key's, is no
+storm, nor is a failure to connect: nothing was sent. A place that is well takes all: `api.forward` asks only where not.
 """
 
 from __future__ import annotations

@@ -195,6 +195,21 @@ def test_second_attempts_are_bounded_by_a_share_of_all() -> None:
     assert retries.may_ask("p")
 
 
+def test_who_failed_last_falters_for_a_while(health: Health, clock: Clock) -> None:
+    assert not health.falters(HERE)
+    serve(health)
+    assert not health.falters(HERE)
+    fail(health, kind=Failure.LIMITED)
+    assert not health.falters(HERE), "that is a key's fault"
+    fail(health)
+    assert health.falters(HERE)
+    serve(health)
+    assert not health.falters(HERE)
+    fail(health)
+    clock.now += 31
+    assert not health.falters(HERE)
+
+
 def test_models_that_callers_make_up_drive_no_place_out(health: Health, clock: Clock) -> None:
     """Neither one that rests nor one that serves is forgotten for them."""
     fail(health, CONSECUTIVE)

@@ -6,6 +6,7 @@ Real processes and many requests are in tests/faults/scenarios, whose short form
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -56,6 +57,22 @@ def test_r_rel_10_an_outage_of_all_costs_one_attempt_a_request_and_its_end_is_no
     assert len(plane.upstream.requests) <= 1.2 * 40
     answer = plane.ask(model)
     assert (answer.status_code, answer.headers["x-jackfield-attempts"]) == (200, "1")
+
+
+def test_r_rel_10_who_is_well_takes_all_that_another_fails(plane: Any) -> None:
+    """Fifty requests under way at a provider that begins to answer 503: each is served by the other one."""
+    world = plane.world
+    bad, good = (
+        world.account(
+            name, f"{plane.upstream.url}", provider=world.provider(f"p-{name}"), keys=(name * 10,), private_network=True
+        )
+        for name in ("bad", "good")
+    )
+    world.model("storms", (bad, "late-status:0.5:503"), (good, "ok"))
+    plane.settle()
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: plane.ask("storms").status_code, range(50)))
+    assert answers == [200] * 50
 
 
 def test_a_request_that_was_lost_and_sent_again_says_so(plane: Any) -> None:

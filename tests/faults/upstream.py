@@ -207,6 +207,11 @@ class Upstream(Plays):
         await self._answer(writer, int(status), json.dumps({"error": error}).encode())
         return True
 
+    async def do_late_status(self, writer: Any, asked: Any, headers: Any, pause: str, status: str, *_: str) -> bool:
+        """Nothing for a while, then an error status."""
+        await asyncio.sleep(float(pause))
+        return await self.do_status(writer, asked, headers, status)
+
     async def do_limited(self, writer: Any, asked: Any, headers: dict[str, str], *keys: str) -> bool:
         """429 for the named keys, an answer for the others. `ra-N` among them sends Retry-After."""
         retry = [key[3:] for key in keys if key.startswith("ra-")]
