@@ -24,7 +24,7 @@ from tests.faults.upstream import DONE, EVENTS, USAGE, completion
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-#: Ids of the catalog that the 85 do not hold: of the other seeds, of this machine, and those that cannot be served.
+#: Ids of the catalog that `tests/provider_table.py` has no row for, and those that cannot be served.
 OTHERS = [
     "byteplus",
     "byteplus-plan",
