@@ -80,13 +80,14 @@ class _Budget:
 class Files:
     """The files of one request. `param`: where the client's dialect has them."""
 
-    __slots__ = ("_budget", "_found", "_param", "_room")
+    __slots__ = ("_budget", "_found", "_one_by_one", "_param", "_room")
 
     def __init__(self, param: str) -> None:
         self._param = param
         self._found: dict[str, File | ApiError] = {}
         self._budget = _Budget(settings.FETCH_MAX)
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._one_by_one = asyncio.Lock()
 
     def of(self, wanted: Iterable[Media]) -> dict[str, File]:
         """What was at these URLs. Raises Unfetched, ApiError."""
@@ -112,8 +113,12 @@ class Files:
             raise ApiError(Fault.FILE_NOT_FETCHED, text, param=self._param)
 
     async def fetch(self, wanted: Iterable[Media], due: float) -> None:
-        """Ask for them, until `due` in the loop's time at the latest; none of them where they are too many."""
-        by_url = {media.url: media for media in wanted}
+        """Ask for them, until `due` in the loop's time at the latest; none of them where they are too many. Of two who
+        want the same, the second waits for what the first one gets."""
+        async with self._one_by_one:
+            await self._fetch({media.url: media for media in wanted if media.url not in self._found}, due)
+
+    async def _fetch(self, by_url: dict[str, Media], due: float) -> None:
         if len(self._found) + len(by_url) > MOST_FILES:
             text = (
                 f"A request may give at most {MOST_FILES} files by their URL to this model; send their data in base64."

@@ -136,9 +136,12 @@ class _Forward:
     async def _race(self, first: Candidate, hedge: Hedge) -> HttpResponseBase | None:
         """Ask a candidate, and another one as well once no answer of the first began in time: the answer that begins
         first, or None and `self.error`."""
+        sent = self.trip.when_sent = asyncio.get_running_loop().create_future()
         asking = asyncio.create_task(self._in_turn(first, later=bool(self.stormy)))
         under_way = {asking}
         try:
+            # What comes before, as files that are fetched or a worker that is waited for, is no lateness of the place.
+            await asyncio.wait({asking, sent}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait(under_way, timeout=hedge.delay)
             second = self._next(beside=first) if not asking.done() else None
             if second is not None:
@@ -174,11 +177,16 @@ class _Forward:
         provider = candidate.provider.slug
         if provider in self.stormy:
             await asyncio.sleep(random.uniform(0, JITTER * len(self.stormy)))  # noqa: S311 - spreads load
-        before = self.trip.row.attempts
+        before = self._calls(candidate)
         with retries.attempt(provider, later=later):
             response = await self._try_candidate(candidate)
-        self.called += self.trip.row.attempts > before
+        self.called += self._calls(candidate) > before
         return response
+
+    def _calls(self, candidate: Candidate) -> int:
+        """How often an upstream was called for it so far. Whoever is asked beside it is elsewhere."""
+        there = candidate.account.name, candidate.upstream_model
+        return sum((one.account, one.model) == there for one in self.trip.row.attempt_log)
 
     def _is_final(self) -> bool:
         """Whether the last refusal is the answer, whoever else could be asked."""

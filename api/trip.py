@@ -72,6 +72,7 @@ class Trip:
         "token",
         "tries",
         "watch",
+        "when_sent",
     )
 
     def __init__(self, endpoint: str, dialect: str, arrived: float | None) -> None:
@@ -87,6 +88,8 @@ class Trip:
         self.project: ProjectEntry | None = None
         self.snapshot: Snapshot | None = None
         self.token: TokenEntry | None = None
+        #: for who waits for it: done when the first call of an upstream sets out
+        self.when_sent: asyncio.Future[None] | None = None
         #: what a header names the conversation
         self.session = ""
         #: of the place that serves it
@@ -132,6 +135,8 @@ class Trip:
         self.row.attempts += 1
         self.row.attempt_log.append(one.attempt)
         self.tries.append(one)
+        if self.when_sent is not None and not self.when_sent.done():
+            self.when_sent.set_result(None)
         journal.current().inflight.put(self.row)
 
     def served(self, one: Try) -> None:

@@ -170,7 +170,15 @@ class Place:
             base_url=gateway.url, headers={"authorization": f"Bearer {world.token()}"}, timeout=30, trust_env=False
         )
 
-    def model(self, *families: str, upstream: str = "u", name: str = "m", **quirks: Any) -> None:
+    def model(
+        self,
+        *families: str,
+        upstream: str = "u",
+        name: str = "m",
+        hedge_after: str = "",
+        hedge_daily: int = 0,
+        **quirks: Any,
+    ) -> None:
         routes = []
         for family in families:
             provider = self._world.provider(f"at-{family}", family=family)
@@ -181,7 +189,7 @@ class Place:
         from routing.revisions import latest
         from routing.store import store
 
-        self._world.model(name, *routes)
+        self._world.model(name, *routes, hedge_after=hedge_after, hedge_daily=hedge_daily)
         self._eventually(lambda: store.current.revision >= latest())
 
     def chat(self, *urls: str, model: str = "m") -> httpx.Response:

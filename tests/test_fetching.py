@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -129,6 +130,22 @@ def test_each_url_is_asked_for_once(place: Place) -> None:
     assert sorted(path.partition("?")[0] for path, _ in place.server.fetched) == ["/a", "/b"]
     for _, body in place.server.asked:
         assert json.dumps(body).count(in_base64(PNG)) == 2 and json.dumps(body).count(in_base64(JPEG)) == 1
+
+
+def test_files_that_come_late_make_no_place_late(place: Place) -> None:
+    """A hedged model's second place is asked where the first does not begin to answer, and that is asked afterwards."""
+    place.model("bedrock-converse", "ollama-native", hedge_after="50 ms", hedge_daily=9)
+    url = place.server.put("/a", PNG, "image/png")
+    answer = place.server.files["/a"]
+
+    def late(handler: Handler) -> None:
+        time.sleep(0.5)
+        answer(handler)
+
+    place.server.files["/a"] = late
+    told = place.chat(url)
+    assert (told.status_code, told.headers["x-jackfield-attempts"]) == (200, "1"), told.text
+    assert [family for family, _ in place.server.asked] == ["bedrock-converse"] and len(place.server.fetched) == 1
 
 
 def test_another_route_is_tried_that_reads_the_url_itself(place: Place) -> None:

@@ -53,6 +53,8 @@ class OneTurn(_Forward):
         return "second"
 
     async def _in_turn(self, candidate: Any, *, later: bool) -> Any:
+        if self.trip.when_sent is not None and not later:
+            self.trip.when_sent.set_result(None)
         await self._both.wait()
         if not later:
             raise ApiError(Fault.INVALID_PARAMETER)
