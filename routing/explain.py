@@ -171,8 +171,10 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"  near: {', '.join(found['error']['suggestions'])}"
     for number, place in enumerate(found["candidates"], 1):
         yield f"  {number}. {place['account']} / {place['upstream_model']}"
-        yield f"     provider {place['provider']}, family {place['family']}, {place['base_url'] or 'no URL'}"
-        yield f"     priority {place['priority']}, weight {place['weight']}, keys {place['keys']}"
+        where = "at the workers that registered" if place["fleet"] else place["base_url"] or "no URL"
+        keys = "no key of the account is sent" if place["fleet"] else f"keys {place['keys']}"
+        yield f"     provider {place['provider']}, family {place['family']}, {where}"
+        yield f"     priority {place['priority']}, weight {place['weight']}, {keys}"
         yield f"     stands here: {place['why']}"
         timeouts = ", ".join(f"{phase} {seconds:g} s" for phase, seconds in place["timeouts"].items())
         yield f"     timeouts {timeouts}"

@@ -167,7 +167,9 @@ def test_one_bad_worker_opens_the_circuit_of_no_other(workers: FleetPlane) -> No
 
 
 def test_explain_draws_how_the_workers_do(workers: FleetPlane) -> None:
+    from routing.explain import explain, lines
     from routing.health import health
+    from routing.store import store
     from tests.people import client
 
     url = f"/admin/routing/publicmodel/explain/?model={workers.model('work')}"
@@ -178,7 +180,9 @@ def test_explain_draws_how_the_workers_do(workers: FleetPlane) -> None:
     served.served()
     for _ in range(5):
         health.watch((workers.account.pk, f"work@{bad['id']}")).failed(Failure.SERVER)
-    assert "1 of 2 rest<" in client("auditor").get(url).content.decode()
+    page = client("auditor").get(url).content.decode()
+    assert "1 of 2 rest<" in page and "no key of the account is sent" in page and "up.example" not in page
+    assert "at the workers that registered" in "\n".join(lines(explain(store.current, "m-work")))
 
 
 def test_a_worker_that_leaves_finishes_what_it_has(workers: FleetPlane) -> None:
