@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 #: Nobody's Retry-After may take a key out for longer: an upstream that errs must not cost more than a day.
@@ -41,12 +41,18 @@ class Cooling:
         if self._learn(fingerprint, until):
             self.outbox.append((fingerprint, until))
 
-    def learn(self, remaining: Mapping[str, float]) -> None:
-        """Take over what another process cooled: fingerprint -> seconds left."""
+    def learn(self, remaining: Mapping[str, float], freed: Collection[str] = ()) -> None:
+        """Take over what another process cooled: fingerprint -> seconds left; and what one freed before its time.
+
+        What rests anew since then goes on to rest."""
         now = self.clock()
+        freed_here = set(self.freed)
         for fingerprint, seconds in remaining.items():
-            if 0 < seconds <= LONGEST:
+            if 0 < seconds <= LONGEST and fingerprint not in freed_here:
                 self._learn(fingerprint, now + seconds)
+        if freed:
+            for fingerprint in set(freed) - remaining.keys() - dict(self.outbox).keys():
+                self._until.pop(fingerprint, None)
 
     def is_cool(self, fingerprint: str) -> bool:
         """Does this key rest now?"""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from routing.places import OF_KEYS, Circuit, Failure, Figures, Place
@@ -122,6 +122,11 @@ class _Record:
         self.until = 0.0
         self.hastened = False
         self.failures.clear()
+
+    def release(self) -> None:
+        """Somebody else knows that requests may go there: what failed here before counts no more."""
+        self.close()
+        self.in_row = 0
 
     def finished(self, now: float, seconds: float) -> None:
         self.fade(now)
@@ -232,10 +237,11 @@ class Health:
             record = self._places[place] = _Record(self.clock(), f"{place[0]}:{place[1]}", self._told)
         return record
 
-    def learn(self, remaining: Mapping[str, float]) -> None:
-        """Whose circuits are open in any process: name -> seconds left. What is not among them is closed here too."""
+    def learn(self, remaining: Mapping[str, float], freed: Collection[str] = ()) -> None:
+        """Whose circuits are open in any process: name -> seconds left; and whose one closed since the last time.
+
+        What is in neither stays as it is here: until its time is up, and then until a request has found out."""
         now = self.clock()
-        untold = {name for name, _ in self.outbox}
         for name, seconds in remaining.items():
             account, _, model = name.partition(":")
             if name in self.freed or not 0 < seconds <= LONGEST_REST + 1:
@@ -243,17 +249,18 @@ class Health:
             record = self._record((int(account), model))
             if not record.until:
                 record.until = now + seconds
+        if not freed:
+            return
+        closed = set(freed) - remaining.keys() - dict(self.outbox).keys()
         for record in self._places.values():
-            if record.until > now and record.name not in remaining and record.name not in untold:
-                record.close()
-                record.in_row = 0
+            if record.until and record.name in closed:
+                record.release()
 
     def release(self, place: Place) -> None:
         """An operator closes this circuit, here and in the processes that are told of it."""
         record = self._places.get(place)
         if record is not None and record.until:
-            record.close()
-            record.in_row = 0
+            record.release()
             self._told.freed.append(record.name)
 
     def hasten(self, account: int) -> int:

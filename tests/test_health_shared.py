@@ -14,6 +14,7 @@ from routing.gossip import NAME, SHARED
 from routing.health import CONSECUTIVE, REST, Circuit, Failure, Health
 
 HERE = (7, "vendor/model:free")
+NAMED = "7:vendor/model:free"
 
 
 def mirrored(health: Health) -> Mirror:
@@ -77,6 +78,63 @@ def test_a_circuit_that_opened_again_before_it_was_told_stays_open(among: Any) -
         one.watch(HERE).failed(Failure.SERVER)
         await tell()
         assert (one.circuit(HERE), two.circuit(HERE)) == (Circuit.OPEN, Circuit.OPEN)
+
+    among(scenario)
+
+
+def test_r_rel_12_a_redis_that_lost_everything_closes_no_circuit(among: Any) -> None:
+    """It started anew, or another one took its place. When its time is up, one request is let through."""
+
+    async def scenario(one: Health, two: Health, tell: Any, client: Any) -> None:
+        fail(one)
+        await tell()
+        await client.flushall()
+        await tell()
+        for health in (one, two):
+            assert health.circuit(HERE) is Circuit.OPEN
+            clock = health.clock
+            health.clock = lambda clock=clock: clock() + REST + 1
+            assert health.circuit(HERE) is Circuit.HALF_OPEN
+            health.clock = clock
+        two.watch(HERE).began(0.1)
+        await tell()
+        assert one.circuit(HERE) is Circuit.CLOSED, "what closes is told all the same"
+
+    among(scenario)
+
+
+def test_a_half_open_circuit_closes_with_the_answer_that_another_process_had(among: Any) -> None:
+    async def scenario(one: Health, two: Health, tell: Any, client: Any) -> None:
+        fail(one)
+        await tell()
+        one.hasten(HERE[0])
+        assert one.circuit(HERE) is Circuit.HALF_OPEN
+        two.watch(HERE).began(0.1)
+        await tell()
+        assert one.circuit(HERE) is Circuit.CLOSED
+        fail(two)
+        await tell()
+        await tell()
+        assert (one.circuit(HERE), two.circuit(HERE)) == (Circuit.OPEN, Circuit.OPEN), "it was said of an earlier one"
+
+    among(scenario)
+
+
+def test_a_process_of_the_version_before_is_told_and_may_close_too(among: Any) -> None:
+    """It knows the one set alone, and says that a circuit closed by taking it out."""
+
+    async def scenario(one: Health, two: Health, tell: Any, client: Any) -> None:
+        fail(one)
+        await tell()
+        assert await client.zscore(SHARED, NAMED) is not None
+        one.watch(HERE).began(0.1)
+        await tell()
+        assert await client.zscore(SHARED, NAMED) is None
+        fail(one)
+        await tell()
+        await client.zrem(SHARED, NAMED)
+        await tell()
+        assert 0 < one.rests(HERE) <= 2 * REST, "it lets a request through in time"
 
     among(scenario)
 

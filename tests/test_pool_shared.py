@@ -43,6 +43,50 @@ def test_a_resting_key_rests_in_the_other_process_within_half_a_second(redis_ser
     asyncio.run(scenario())
 
 
+def test_a_key_that_is_used_again_is_used_again_in_every_process(redis_server):
+    """For every model, whichever process let it rest; and it may rest again after that."""
+    key = "0123456789ab"
+
+    async def scenario():
+        one, two, three = pools = KeyPool(), KeyPool(), KeyPool()
+        for pool in pools:
+            await pool.start(redis_server.url)
+        one.cool(key, 300)
+        one.cool(key, 300, "model")
+        await until(lambda: all(len(pool.cooling) == 2 for pool in pools))
+        two.cooling.clear(key)
+        await until(lambda: not any(len(pool.cooling) for pool in pools))
+        await asyncio.sleep(0.5)
+        assert not any(len(pool.cooling) for pool in pools), "nobody tells the old rest again"
+        three.cool(key, 300)
+        await until(lambda: all(pool.is_cool(key) for pool in pools))
+        await asyncio.sleep(0.5)
+        assert all(pool.is_cool(key) for pool in pools), "the word was of the rest before"
+        for pool in pools:
+            await pool.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_redis_that_lost_everything_ends_no_rest(redis_server):
+    async def scenario():
+        import redis.asyncio
+
+        client = redis.asyncio.Redis.from_url(redis_server.url)
+        one, two = Cooling(), Cooling()
+        mirrors = Mirror(one, ""), Mirror(two, "")
+        one.cool("0123456789ab", 300)
+        for mirror in (*mirrors, *mirrors):
+            await mirror.exchange(client)
+        await client.flushall()
+        for mirror in (*mirrors, *mirrors):
+            await mirror.exchange(client)
+        assert one.is_cool("0123456789ab") and two.is_cool("0123456789ab")
+        await client.aclose()
+
+    asyncio.run(scenario())
+
+
 def test_processes_whose_clocks_differ_agree_on_the_rest(redis_server):
     async def scenario():
         import redis.asyncio
