@@ -13,7 +13,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from routing.health import LONGEST_REST, Health, health
+from routing.health import LONGEST_REST, MAX_AGE, Health, health
 from routing.places import Circuit, Failure, Figures, Place
 
 #: Places of one report: those with requests first, then those heard of last. A sign of life has room for fewer.
@@ -26,7 +26,8 @@ _TRACE: Final = 0.01
 #: Of these circuits the most closed one comes first.
 _BY_CIRCUIT: Final = (Circuit.CLOSED, Circuit.HALF_OPEN, Circuit.OPEN)
 
-_Seconds = Annotated[float, Meta(ge=0, le=1e6)]
+_LONG_AGO: Final = 1e6
+_Seconds = Annotated[float, Meta(ge=0, le=_LONG_AGO)]
 _Count = Annotated[float, Meta(ge=0, le=1e9)]
 
 
@@ -168,7 +169,9 @@ def by_place(reports: Iterable[Report]) -> dict[Place, Figures]:
 def _tells(figures: Figures) -> bool:
     return (
         figures.in_flight > 0
-        or figures.circuit is not Circuit.CLOSED
+        or figures.circuit is Circuit.OPEN
+        # It stays so until a request comes: where none does, it is news for a while only.
+        or (figures.circuit is Circuit.HALF_OPEN and (figures.heard or 0.0) <= MAX_AGE)
         or figures.first_byte is not None
         or bool(figures.failures)
     )
@@ -187,7 +190,7 @@ def _told(place: Place, figures: Figures) -> Told:
         total_p95=figures.total_p95,
         served=figures.served,
         failures=figures.failures,
-        heard=figures.heard or 0.0,
+        heard=min(figures.heard or 0.0, _LONG_AGO),
     )
 
 

@@ -99,7 +99,7 @@ def _by_account(places: Iterable[tuple[tuple[int, str], Figures]]) -> tuple[set[
     open_now: set[int] = set()
     heard: dict[int, float] = {}
     for (account, _), figures in places:
-        if figures.circuit is not Circuit.CLOSED:
+        if figures.circuit is Circuit.OPEN:
             open_now.add(account)
         if figures.heard is not None:
             heard[account] = min(figures.heard, heard.get(account, float("inf")))

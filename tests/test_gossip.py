@@ -13,7 +13,7 @@ import pytest
 from routing.fleet import Word, fleet
 from routing.fleet_gossip import NAME as WORKERS
 from routing.gossip import STANDS, TELLING, Gossip
-from routing.health import CONSECUTIVE, Health
+from routing.health import CONSECUTIVE, MAX_AGE, Health
 from routing.hearsay import MOST_PLACES, Everybody, by_place, combined, decoded, encoded, everybody, report
 from routing.models import GatewayProcess
 from routing.overview import overview
@@ -199,6 +199,24 @@ def test_a_report_is_bounded_and_of_what_is_known() -> None:
     busy.drop()
     clock.now += 10_000
     assert report(health) == (), "what is long ago is not told"
+
+
+def test_a_place_that_nobody_asks_any_more_does_not_silence_its_process() -> None:
+    """Its circuit stays half-open. It is told for a while; what is told beside it is read for as long as anything."""
+    clock = Clock(1000.0)
+    health = Health(clock)
+    fail(health)
+    clock.now += MAX_AGE - 1
+    (told,) = report(health)
+    assert told.circuit is Circuit.HALF_OPEN
+    clock.now += 2
+    assert report(health) == ()
+    assert health.circuit(HERE) is Circuit.HALF_OPEN, "and still lets one request through"
+    busy = health.watch(HERE)
+    clock.now += 2e6
+    serve(health, THERE)
+    assert {one.place for one in decoded(encoded(report(health)))} == {HERE, THERE}
+    busy.drop()
 
 
 def test_nobody_and_one_are_combined_too() -> None:

@@ -250,6 +250,21 @@ def test_an_account_that_answers_gets_a_request_early_and_only_once(near: Accoun
     assert health.circuit(place) is Circuit.CLOSED
 
 
+def test_a_half_open_circuit_that_nobody_asks_hurries_no_probe(near: Account, upstream: Upstream) -> None:
+    """It waits for a request, not for a probe: else it would use up the day's share."""
+    health = broken(near)
+    tell(health)
+    probe()
+    assert len(upstream.seen) == 1
+    health.hasten(near.pk)
+    assert health.circuit((near.pk, "large")) is Circuit.HALF_OPEN
+    tell(health)
+    Notice.objects.all().delete()
+    AccountProbe.objects.update(tried_at=timezone.now() - timedelta(seconds=2 * HURRIED))
+    assert probe() == 0
+    assert len(upstream.seen) == 1 and not Notice.objects.exists()
+
+
 @pytest.mark.parametrize(("status", "outcome"), [(500, "fails"), (503, "fails"), (404, "answers"), (429, "answers")])
 def test_what_an_answer_means(near: Account, upstream: Upstream, status: int, outcome: str) -> None:
     upstream.status[""] = status
