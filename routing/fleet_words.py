@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from keys.ring import Purpose
+from keys.ring import BadRing, Purpose
 from keys.sealing import Unsealable, Where, open_, seal
 from providers.hosts import BadUrl, origin_of
 from providers.secrets import Secret
@@ -44,10 +44,11 @@ def told(word: Word) -> Told:
 
 
 def heard(said: Told, worker_id: str) -> Word | None:
-    """The word that was told as this worker's; None if it was not told by one of us."""
+    """The word that was told as this worker's; None if it was not told by one of us, or if it cannot be seen now: it
+    may name a key of the ring that this process lacks while the ring's file cannot be read."""
     try:
         secret = open_(said.sealed, _where(said, worker_id))
-    except (Unsealable, BadUrl, UnicodeError):
+    except (Unsealable, BadRing, BadUrl, UnicodeError):
         return None
     word = Word(
         *(said.account_id, said.token_id, said.url, said.models, said.capacity, said.running, said.queued),

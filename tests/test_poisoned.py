@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from keys import ring as rings
 from keys.mirror import Mirror
 from keys.redis_task import RedisTask
 from routing.fleet import Fleet
@@ -114,6 +116,41 @@ def test_r_rel_12_a_word_from_the_future_makes_nobody_deaf(redis_server: Any, mo
         await client.aclose()
 
     asyncio.run(scenario())
+
+
+def test_r_rel_12_a_ring_that_cannot_be_read_now_ends_no_exchange(
+    redis_server: Any, settings: Any, tmp_path: Any
+) -> None:
+    """A word is sealed with a key that this process lacks, and the file that should have it is half written."""
+    settings.RING_FILE = tmp_path / "ring.json"
+    rings.create(settings.RING_FILE)
+    whole = settings.RING_FILE.read_text()
+    said = told(WORD)
+    other = json.loads(whole)
+    other["keys"][0]["id"] = "another"
+    settings.RING_FILE.write_text(json.dumps(other))
+    rings.forget()
+    rings.current()
+    settings.RING_FILE.write_text(whole[:-20])
+
+    async def scenario() -> None:
+        client, known = client_of(redis_server.url), Fleet()
+        hears = FleetGossip(known, redis_server.url)
+
+        async def spoil() -> None:
+            await client.hset(NAME, WORD.worker_id, msgspec.json.encode(said))
+            await client.zadd(TIMES, {WORD.worker_id: (await client.time())[0]})
+
+        await lives_on(hears, spoil)
+        assert not list(known)
+        settings.RING_FILE.write_text(whole)
+        await spoil()
+        await hears.exchange(client)
+        assert [worker.id for worker in known] == [WORD.worker_id], "its next word is heard"
+        await client.aclose()
+
+    asyncio.run(scenario())
+    rings.forget()
 
 
 FORGED = [{"sealed": b""}, {"token_id": "0b0e8b2e-2a11-4c4e-b0f7-0d6b0e6f1a12"}, {"models": ("flux", "gpt-5")}]
