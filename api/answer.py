@@ -6,7 +6,7 @@ much as finding the model does. This one builds them when somebody looks, as mid
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -66,10 +66,14 @@ class Answer(_Lazy, HttpResponse):
 
 
 class EventStream(_Lazy, StreamingHttpResponse):
-    """A streamed answer. `pieces` is its source, which api.handler iterates and closes itself."""
+    """A streamed answer. `pieces` is its source, which api.handler iterates and closes itself.
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], pairs: Pairs) -> None:
+    A source that was never begun has nothing to close: `drop` is called instead where the answer could not begin.
+    """
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None], drop: Callable[[], Awaitable[None]], pairs: Pairs) -> None:
         _Lazy.__init__(self, [*STREAM, *pairs], 200)
         self.pieces = pieces
+        self.drop = drop
         self.is_async = True
         self._iterator = pieces

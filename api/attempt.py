@@ -6,6 +6,7 @@ What an upstream did wrong comes back as a verdict; api.forward decides what is 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -266,4 +267,4 @@ class Exchange:
                 raise Broken(Fault.BAD_ANSWER)
             return judge_event(tap.error.body, response.headers, secrets)
         self._serve()
-        return EventStream(pump.pieces(head, trip), trip.headers())
+        return EventStream(pump.pieces(head, trip), partial(pump.drop, trip), trip.headers())

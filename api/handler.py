@@ -187,7 +187,11 @@ class DataHandler(ASGIHandler):
             return
         if isinstance(response, EventStream):
             headers = response.pairs
-            await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            try:  # what a client left unread before keeps even the headers waiting
+                await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            except BaseException:
+                await response.drop()
+                raise
             last = b""
             try:
                 async with aclosing(response.pieces) as pieces:

@@ -186,8 +186,12 @@ class Pump:
             await self._settle()
         finally:
             open_streams.remove(trip.token.mac, self)
-            trip.abandon(tap.usage)  # nothing, if it was closed above
-            await self.response.aclose()
+            await self.drop(trip)
+
+    async def drop(self, trip: Trip) -> None:
+        """Close the upstream, and the trip if nothing else did: the stream is over, or never began."""
+        trip.abandon(self.tap.usage)
+        await self.response.aclose()
 
     def _whole(self) -> bool:
         """Whether a message that ended properly, but without `[DONE]`, was all that the upstream had to say."""

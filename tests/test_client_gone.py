@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from api.protocol import GuardedProtocol
+from api.room import room
+from routing.health import health
+from tests.crowd import chat, crowd, narrow, post
 from tests.promises import within
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,11 +67,34 @@ def test_a_client_that_leaves_while_sending_its_body(plane: Any) -> None:
     assert not plane.upstream.requests
 
 
+@pytest.mark.parametrize("how", ["it leaves", "it stalls"])
+def test_a_client_that_is_gone_before_its_stream_could_begin(plane: Any, monkeypatch: Any, how: str) -> None:
+    """What it asked for before fills its connection: the stream's headers wait until nobody is there to read them."""
+    if how == "it stalls":
+        monkeypatch.setattr(GuardedProtocol, "stall_deadline", 0.3)
+    model = plane.scenario("drip:0.05")
+    place = (plane.account.id, "drip:0.05")
+    large = b"GET /v1/openapi.json HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer %s\r\n\r\n"
+    asked = post("/v1/chat/completions", plane.token, chat(model, stream=True))
+    narrow(plane.gateway)
+    with crowd(plane.gateway.port) as clients:
+        one = clients.open(receive_buffer=4096)
+        one.sendall(large % plane.token.encode() + asked)
+        plane.eventually(lambda: health.in_flight(place) == 1)
+        plane.eventually(lambda: plane.upstream.requests)
+        if how == "it leaves":
+            time.sleep(0.15)
+            one.close()
+        (row,) = plane.rows()
+    assert (row.outcome, row.status, row.attempts) == ("client_gone", 499, 1)
+    plane.eventually(lambda: plane.upstream.requests[0].gone_at)
+    assert (room.in_hand, health.in_flight(place)) == (0, 0)
+
+
 @pytest.mark.slow
 def test_three_thousand_cancels_leave_the_pool_whole(plane: Any) -> None:
     """The cancel-churn gate: after 3,000 clients that left at every stage, every later request succeeds."""
     from api import journal
-    from api.room import room
 
     models = [plane.scenario("hang"), plane.scenario("half"), plane.scenario("drip:0.05"), plane.scenario("ok")]
     host = ("127.0.0.1", plane.gateway.port)
