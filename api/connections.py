@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 _OTHER_FILES: Final = 256
 #: Connections over the limit that are served probes and the control plane; any more are closed at once.
 _EXTRA: Final = 64
+#: Evicted connections that may still be sending their last answer.
+_LEAVING: Final = 64
 #: Bytes that a request must hold to be worth ending.
 _WORTH_ENDING: Final = 64 * 1024
 
@@ -30,7 +32,10 @@ class Held(Protocol):
         """Bytes of its request, and of the answer that the client has not taken."""
 
     def make_room(self) -> None:
-        """It waits, and is closed."""
+        """It waits, and is closed when what it was answered is sent."""
+
+    def cut_off(self) -> None:
+        """It is closed at once, whatever is unsent."""
 
     def end_for_memory(self) -> None:
         """Its request is ended, with an error where the client still listens."""
@@ -42,6 +47,8 @@ class Connections:
     def __init__(self) -> None:
         self._all: set[Held] = set()
         self._waiting: dict[Held, None] = {}
+        #: Those that made room and are not closed yet, as their client has not taken all.
+        self._leaving: dict[Held, None] = {}
         self.refused = 0
         self.evicted = 0
         self.ended = 0
@@ -56,30 +63,43 @@ class Connections:
     @property
     def crowded(self) -> bool:
         """Whether there are more than can be told anything."""
-        return len(self._all) > limit() + _EXTRA
+        return self._staying > limit() + _EXTRA
+
+    @property
+    def _staying(self) -> int:
+        return len(self._all) - len(self._leaving)
 
     def add(self, one: Held) -> bool:
         """A new one, which waits. False where there is no room for its requests."""
-        room = len(self._all) < limit()
+        room = self._staying < limit()
         if not room and self._waiting:
-            oldest = next(iter(self._waiting))
-            self.remove(oldest)
-            self.evicted += 1
-            oldest.make_room()
+            self._evict(next(iter(self._waiting)))
             room = True
         self.refused += not room
         self._all.add(one)
         self.wait(one)
         return room
 
+    def _evict(self, one: Held) -> None:
+        """Close it for a new one. Who leaves its last answer unread is there until others have to leave as well."""
+        del self._waiting[one]
+        self._leaving[one] = None
+        self.evicted += 1
+        one.make_room()
+        if len(self._leaving) > _LEAVING:
+            first = next(iter(self._leaving))
+            self.remove(first)
+            first.cut_off()
+
     def remove(self, one: Held) -> None:
         """It is closed."""
         self._all.discard(one)
         self._waiting.pop(one, None)
+        self._leaving.pop(one, None)
 
     def wait(self, one: Held) -> None:
         """From now on it waits for its next request."""
-        if one in self._all:
+        if one in self._all and one not in self._leaving:
             self._waiting[one] = None
 
     def work(self, one: Held) -> None:

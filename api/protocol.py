@@ -176,18 +176,30 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._stall_timer is not None:
+        if self._stall_timer is not None and not self.transport.is_closing():
             self._stall_timer.cancel()
             self._stall_timer = None
 
+    def eof_received(self) -> None:
+        self._end()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        """Close, which waits until all is sent: so little may be left that nobody was told to pause."""
+        self.transport.close()
+        if self._stall_timer is None and self.transport.get_write_buffer_size():
+            self._stall_timer = self.loop.call_later(self.stall_deadline, self._stalled)
+
     def _head_late(self) -> None:
         self._head_timer = None
-        self.transport.close()
+        self._end()
 
     def _rest_late(self) -> None:
         self._rest_timer = None
         self._deaf = True
-        self.transport.close()
+        self._end()
 
     def _stalled(self) -> None:
         self._stall_timer = None
@@ -207,7 +219,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def make_room(self) -> None:
         self._deaf = True
-        self.transport.close()
+        self._end()
+
+    def cut_off(self) -> None:
+        self.transport.abort()
 
     def end_for_memory(self) -> None:
         told_to_end = tuple(self.watchers)
@@ -343,7 +358,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if not self.pipeline:
             connections.wait(self)
         super().on_response_complete()
-        if early and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._end()
+        elif early:
             self._unset_keepalive_if_required()
             self._rest_timer = self.loop.call_later(self.linger, self._rest_late)
 
@@ -360,7 +377,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deaf = True
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(_message(error, self.url, (b"connection", b"close")))
-        self.transport.close()
+        self._end()
 
 
 def _message(error: ApiError, target: bytes, *more: tuple[bytes, bytes], request_id: str = "") -> bytes:

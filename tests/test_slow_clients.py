@@ -8,10 +8,11 @@ import time
 from typing import Any
 
 import aiohttp
+import pytest
 
 from api.connections import connections
 from api.protocol import GuardedProtocol
-from tests.crowd import Crowd, answer, chat, closed, crowd, post
+from tests.crowd import Crowd, answer, chat, closed, crowd, narrow, post
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
@@ -167,3 +168,65 @@ def trickle_ends(clients: Crowd, one: Any) -> bool:
         except ConnectionError:
             return True
     return False
+
+
+def stays(held: Any) -> bool:
+    """Whether what is unsent is not merely on its way."""
+    time.sleep(0.02)
+    found = held.holds()
+    time.sleep(0.02 * bool(found))
+    return bool(found and held.holds() == found)
+
+
+def unread(plane: Any, clients: Crowd, number: int) -> list[Any]:
+    """Clients that leave refusals unread, too little for the gateway to wait for them; its connections with those."""
+    narrow(plane.gateway)
+    open_now = plane.gateway.server.server_state.connections
+    before = set(open_now)
+    request = post("/v1/chat/completions", "nobody", chat("m"))
+    there = []
+    for n in range(number):
+        one = clients.open(receive_buffer=4096)
+        (held,) = plane.eventually(lambda n=n: len(found := open_now - before) == n + 1 and found - set(there))
+        while not stays(held):
+            one.sendall(request)
+        there.append(held)
+    assert all(0 < held.holds() < GuardedProtocol.most_unsent and not held.flow.write_paused for held in there)
+    return there
+
+
+def test_r_rel_23_who_made_room_does_not_stay_for_what_it_leaves_unread(
+    plane: Any, settings: Any, monkeypatch: Any
+) -> None:
+    """A close waits until all is sent: a few may take their last answers, and the next one ends the first of them."""
+    monkeypatch.setattr("api.connections._LEAVING", 2)
+    plane.client.close()
+    plane.eventually(lambda: not len(connections))
+    settings.MAX_CONNECTIONS = 8
+    open_now = plane.gateway.server.server_state.connections
+    with crowd(plane.gateway.port) as clients:
+        slow = unread(plane, clients, 8)
+        for _ in range(8):
+            assert answer(clients.open(HEALTHZ))[0] == 200
+        plane.eventually(lambda: len(open_now) <= 8 + 2)
+        assert len(connections) == len(open_now), "who is on the way out counts until it is gone"
+        assert open_now >= set(slow[-2:])
+
+
+@pytest.mark.parametrize("why", ["it waited", "its request never ended", "it was refused"])
+def test_r_rel_23_what_is_closed_is_gone_in_time_though_its_answer_is_unread(
+    plane: Any, monkeypatch: Any, why: str
+) -> None:
+    monkeypatch.setattr(GuardedProtocol, "stall_deadline", 0.3)
+    monkeypatch.setattr(GuardedProtocol, "header_deadline", 0.5 if why == "its request never ended" else 10.0)
+    if why == "it waited":
+        monkeypatch.setattr(plane.gateway.server.config, "timeout_keep_alive", 0.5)
+    open_now = plane.gateway.server.server_state.connections
+    with crowd(plane.gateway.port) as clients:
+        (held,) = unread(plane, clients, 1)
+        (one,) = clients._sockets
+        if why == "its request never ended":
+            one.sendall(b"GET / HT")
+        elif why == "it was refused":
+            one.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        plane.eventually(lambda: held not in open_now, 3)
