@@ -58,6 +58,8 @@ class Plane:
         from routing.models import PublicModel
 
         public = public or "m-" + "-".join(names).replace(":", "-").replace("=", "-")
+        for number, key in enumerate(KEYS, 1):  # figures name models, and are searched for keys
+            public = public.replace(key, f"key-{number}")
         if timeouts:
             self.account.timeouts = timeouts
             self.account.save()
