@@ -19,6 +19,7 @@ from typing import Final
 
 from django.http import HttpResponseBase
 
+from api.answer import EventStream
 from api.attempt import Exchange, Unsendable
 from api.errors import ApiError, Fault
 from api.failing import error_of, failure_of
@@ -161,7 +162,9 @@ class _Forward:
             for task in under_way:
                 if not task.cancelling():  # the one whose answer came has done so: a second time would cut its goodbye
                     task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            for late in await asyncio.gather(*under_way, return_exceptions=True):
+                if isinstance(late, EventStream):  # it began in the turn of the loop in which the request ended
+                    await late.drop()
         return None
 
     async def _beside(self, candidate: Candidate) -> HttpResponseBase | None:

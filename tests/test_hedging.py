@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
 from django.core.exceptions import ValidationError
 
+from api.answer import EventStream
 from api.errors import ApiError, Fault
 from api.forward import _Forward
 from api.trip import Trip
@@ -47,6 +49,7 @@ class OneTurn(_Forward):
     def __init__(self, response: Any) -> None:
         super().__init__(Trip("chat/completions", "openai-completions", None), cast(Any, None))
         self._both = asyncio.Barrier(2)
+        self.request: asyncio.Task[Any] | None = None
         self._response = response
 
     def _next(self, *, beside: Any = None) -> Any:
@@ -75,6 +78,33 @@ def test_an_answer_is_not_lost_to_a_refusal_of_the_same_turn() -> None:
         return await OneTurn("answer")._race(cast(Any, "first"), cast(Any, AtOnce()))
 
     assert asyncio.run(race()) == "answer"
+
+
+class TooLate(OneTurn):
+    """A race whose request is cancelled in the turn of the loop in which the first place begins a stream."""
+
+    async def _in_turn(self, candidate: Any, *, later: bool) -> Any:
+        cast(asyncio.Task[Any], self.request).cancel()
+        return self._response
+
+
+def test_a_stream_that_began_when_the_request_ended_is_given_up() -> None:
+    dropped = []
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        yield b""
+
+    async def drop() -> None:
+        dropped.append(True)
+
+    async def race() -> None:
+        too_late = TooLate(EventStream(pieces(), drop, ()))
+        too_late.request = asyncio.current_task()
+        with pytest.raises(asyncio.CancelledError):
+            await too_late._race(cast(Any, "first"), cast(Any, AtOnce()))
+
+    asyncio.run(race())
+    assert dropped == [True]
 
 
 def counted(plane: Any) -> list[int]:
