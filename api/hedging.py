@@ -5,7 +5,8 @@ from __future__ import annotations
 from api.tickets import tickets
 from api.trip import Trip
 from routing.candidates import Candidate
-from routing.hedging import delay, read
+from routing.hedge_after import read
+from routing.hedging import delay
 from routing.snapshot import ModelEntry
 
 

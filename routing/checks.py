@@ -11,6 +11,7 @@ from providers.families import FAMILIES
 from providers.names import MODEL_NAME
 from providers.quirk_forms import faults
 from providers.workers import bad_patterns
+from routing.hedge_after import read
 from routing.pacing import Pace, no_pace, paced
 from routing.snapshot import ModelEntry, Snapshot
 
@@ -83,6 +84,10 @@ def _of_model(snapshot: Snapshot, model: ModelEntry) -> list[str]:
         problems.append(f"'{model.name}' is a public model and also an alias of '{snapshot.aliases[model.name]}'")
     if len(model.routes) > MAX_ROUTES:
         problems.append(f"model '{model.name}' has more than {MAX_ROUTES} routes")
+    try:
+        read(model.hedge_after)
+    except ValueError as problem:
+        problems.append(f"model '{model.name}': {problem}")
     for route in model.routes:
         where = f"route {route.id} of model '{model.name}'"
         if route.family:

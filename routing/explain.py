@@ -17,7 +17,8 @@ from providers.hosts import BadUrl, base_url
 from routing.allow import identity_of
 from routing.candidates import Candidate, Dropped, Unresolved
 from routing.fitting import NOTHING, Needs
-from routing.hedging import delay, read
+from routing.hedge_after import read
+from routing.hedging import delay
 from routing.moment import Moment
 from routing.questions import Endpoint, endpoint_for, endpoint_of
 from routing.resolve import Ask, Plan, resolve

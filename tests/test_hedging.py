@@ -20,7 +20,8 @@ from providers.models import CatalogModel
 from routing import repatch, revisions
 from routing.explain import explain
 from routing.health import CONSECUTIVE, USUAL, Circuit, Health, health
-from routing.hedging import After, read
+from routing.hedge_after import After, read
+from routing.models import PublicModel
 from routing.store import store
 from tests.test_holding import asked_there
 
@@ -301,6 +302,22 @@ def test_the_form_and_the_document_refuse_it(world: Any) -> None:
     model.hedge_after = "soon"
     with pytest.raises(ValidationError, match="p95"):
         model.full_clean()
+
+
+@database
+def test_r_rel_15_what_was_written_past_the_form_is_not_served(plane: Any, unchecked: None) -> None:
+    """The last good revision serves on, and the next good one is taken."""
+    model = hedged(plane, "ok", "ok:other", after="5 s")
+    served = store.current.revision
+    with revisions.recording("somebody past the form"):
+        PublicModel.objects.update(hedge_after="soon")
+    plane.eventually(lambda: store.problem)
+    assert plane.ask(model).status_code == 200
+    assert store.current.revision == served and "no time to hedge after" in store.problem
+    with revisions.recording("tester"):
+        PublicModel.objects.update(hedge_after="p95")
+    plane.settle()
+    assert plane.ask(model).status_code == 200
 
 
 def test_losing_counts_only_where_it_took_longer_than_it_nearly_ever_does() -> None:

@@ -39,6 +39,7 @@ BAD = {
     "a weight beyond measure": lambda w: Route.objects.update(weight=10**7),
     "a priority beyond measure": lambda w: Route.objects.update(priority=10**7),
     "an upstream id with a line break": lambda w: Route.objects.update(upstream_model="a\nb"),
+    "a time to hedge after that is no time": lambda w: PublicModel.objects.update(hedge_after="soon"),
     "a timeout of nothing": lambda w: Account.objects.update(timeouts={"connect": 0}),
     "a timeout of words": lambda w: Account.objects.update(timeouts={"connect": "soon"}),
     "a timeout without end": lambda w: Account.objects.update(timeouts={"total": 1e9}),
