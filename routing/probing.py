@@ -16,11 +16,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Final
 
 import httpx
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from keys.models import ProviderKey
@@ -36,9 +37,10 @@ from routing.syncing import ListAsk, prepare
 Outcome = AccountProbe.Outcome
 #: Seconds between two probes of an account with an open circuit, while the day's share lasts.
 HURRIED: Final = 30
-#: Seconds for one answer; probes that are under way at once, and in one go.
+#: Seconds for one answer; probes that are under way at once, and in one go: it is over before the next beat, even if
+#: nobody answers, so that probes never hold two of the worker's threads.
 PATIENCE: Final = 10.0
-AT_ONCE: Final = 8
+AT_ONCE: Final = 20
 MOST: Final = 40
 #: By how much of the interval a probe is late at most, so that accounts do not stay in step.
 JITTER: Final = 0.2
@@ -67,7 +69,8 @@ def probed() -> QuerySet[Account]:
 
 
 def probe() -> int:
-    """Probe what is due, at most `MOST` accounts, and return how many answered. Blocking: for the worker."""
+    """Probe what is due, at most `MOST` accounts, those first that were not tried for longest, and return how many
+    answered. Blocking: for the worker."""
     if not settings.PROBES:
         return 0
     seen = overview()
@@ -76,10 +79,11 @@ def probe() -> int:
     open_now, heard = _by_account(seen.places.items())
     due = [
         account
-        for account in probed()
+        for account in probed().order_by(F("probed__tried_at").asc(nulls_first=True))
         if account.pk in open_now or heard.get(account.pk, float("inf")) > account.probe_interval
     ]
-    claimed = {account.pk: turn for account in due if (turn := _claim(account, account.pk in open_now)) is not None}
+    claims = ((account.pk, _claim(account, account.pk in open_now)) for account in due)
+    claimed = dict(islice(((pk, turn) for pk, turn in claims if turn is not None), MOST))
     asks: list[ListAsk] = []
     if claimed:
         snapshot = part(list(claimed))

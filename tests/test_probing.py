@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ from routing.models import AccountProbe, Notice, Revision
 from routing.notices import Notices, close_circuit
 from routing.places import Circuit, Failure
 from routing.presence import show
-from routing.probing import HURRIED, probe
+from routing.probing import AT_ONCE, HURRIED, MOST, PATIENCE, probe
 from routing.tasks import probe_accounts
 from tests.conftest import Served, serve
 from tests.people import client
@@ -343,6 +345,42 @@ def test_beat_probes_and_a_probe_that_came_too_late_is_not_made() -> None:
     entry = app.conf.beat_schedule["probe accounts"]
     assert entry["task"] == probe_accounts.name
     assert entry["options"]["expires"] < entry["schedule"] <= HURRIED
+
+
+def test_one_go_probes_so_many_and_those_first_who_have_waited_longest(
+    near: Account, upstream: Upstream, world: Any, server: Any
+) -> None:
+    """In an outage all are due at once: what is left over comes in the next go, which nobody's thread waits for."""
+    accounts = [near]
+    for number in range(MOST + 4):
+        accounts.append(world.account(f"n{number:02}", f"{server[1].url}/v1", private_network=True, keys=KEYS[:1]))
+        world.model(f"m{number}", (accounts[-1], "large"))
+    random.shuffle(accounts)
+    for waited, account in enumerate(accounts):
+        due(account)
+        AccountProbe.objects.filter(account=account).update(tried_at=timezone.now() - timedelta(days=2, hours=waited))
+    assert probe() == len(upstream.seen) == MOST
+    assert {account.pk for account in accounts[:5]} == set(
+        AccountProbe.objects.filter(count=0).values_list("pk", flat=True)
+    )
+    assert probe() == 5
+
+
+def test_a_go_is_over_before_the_next_beat_whoever_is_silent() -> None:
+    """So that one of two threads is always left for the rest of the work."""
+    assert math.ceil(MOST / AT_ONCE) * PATIENCE < app.conf.beat_schedule["probe accounts"]["schedule"]
+
+
+def test_who_was_never_met_is_met_in_any_outage(
+    near: Account, upstream: Upstream, world: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routing.probing.MOST", 1)
+    other = world.account("other", f"{server[1].url}/v1", private_network=True, keys=KEYS[:1])
+    world.model("second", (other, "large"))
+    tell(broken(other))
+    due(near)
+    assert probe() == 1
+    assert result(other).count == 1 and result(near).count == 0
 
 
 def test_first_probes_are_spread(near: Account, upstream: Upstream, world: Any, server: Any) -> None:
