@@ -11,6 +11,7 @@ One event loop uses a fleet. `routing.fleet_rows` and `routing.fleet_words` tell
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import time
 from collections import deque
@@ -24,6 +25,7 @@ import msgspec
 from providers.entries import AccountEntry
 from providers.secrets import Secret
 from providers.workers import why_refused
+from routing.fleet_roll import Roll
 from routing.health import Health, Watch, resting
 from routing.places import Circuit, Failure, Place, of_worker
 from routing.snapshot import Snapshot
@@ -40,6 +42,9 @@ MOST: Final = 10_000
 #: Errors fade by one in so many seconds; more than so many are not counted.
 FORGIVEN: Final = 60.0
 MOST_ERRORS: Final = 10.0
+#: Seconds between two looks for the long silent: while there is room for more workers, and while there is none.
+_SWEEP_EVERY: Final = 60.0
+_SWEEP_FULL: Final = 1.0
 #: Seconds within which the same word is one that was heard already.
 _ECHO: Final = 10.0
 #: Workers whose word the other processes have not heard yet.
@@ -210,8 +215,8 @@ class Fleet:
         self.outboxes: list[deque[str]] = []
         #: called with an account's id when one of its workers may take a job
         self.followers: list[Callable[[int], None]] = []
-        self._workers: dict[str, Worker] = {}
-        self._of: dict[int, dict[str, Worker]] = {}
+        self._roll = Roll()
+        self._swept_at = -math.inf
 
     # --- who is there -----------------------------------------------------------------------------------------------
 
@@ -225,7 +230,7 @@ class Fleet:
     def learn(self, word: Word, age: float) -> Worker | None:
         """A worker spoke to some process so many seconds ago; nothing, if this is old or there is no room."""
         heard_at = self.clock() - age
-        known = self._workers.get(word.worker_id)
+        known = self._roll.all.get(word.worker_id)
         # The same word may come back here, by another clock.
         if known is not None and heard_at <= known.heard_at + (_ECHO if known.word.says(word) else 0.0):
             return known
@@ -235,42 +240,56 @@ class Fleet:
             return None
 
     def _take_in(self, word: Word, heard_at: float) -> Worker:
-        worker = self._workers.get(word.worker_id)
+        worker = self._roll.all.get(word.worker_id)
         if worker is None:
-            self.sweep()
-            if len(self._workers) >= MOST or len(self._of.get(word.account_id, ())) >= MOST_OF_ACCOUNT:
-                raise FleetFull
+            self._make_room(word.account_id)
             worker = Worker(word, heard_at)
-            self._workers[worker.id] = self._of.setdefault(word.account_id, {})[worker.id] = worker
+            self._roll.add(worker)
         elif (worker.word.account_id, worker.word.url) != (word.account_id, word.url):
             raise FleetFull  # somebody looked for a URL whose id is another worker's, to be sent its jobs
-        worker.hears(word, heard_at)
+        if worker.word.models == word.models:
+            worker.hears(word, heard_at)
+        else:
+            self._roll.unlist(worker)
+            worker.hears(word, heard_at)
+            self._roll.enlist(worker)
         self._tell(word.account_id)
         return worker
 
     def drain(self, worker_id: str, by: str) -> None:
         """An operator ends a worker's work, or lets it go on (`by` empty)."""
-        worker = self._workers.get(worker_id)
+        worker = self._roll.all.get(worker_id)
         if worker is not None and worker.drained_by != by:
             worker.drained_by = by
             self._tell(worker.word.account_id)
 
+    def _make_room(self, account_id: int) -> None:
+        """For one more worker; many come at once, and not each of them is worth a look at all. Raises FleetFull."""
+        if self.clock() - self._swept_at >= (_SWEEP_FULL if self._is_full(account_id) else _SWEEP_EVERY):
+            self.sweep()
+        if self._is_full(account_id):
+            raise FleetFull
+
+    def _is_full(self, account_id: int) -> bool:
+        return len(self._roll.all) >= MOST or self._roll.number(account_id) >= MOST_OF_ACCOUNT
+
     def sweep(self) -> None:
         """Forget the long silent."""
-        before = self.clock() - FORGOTTEN
-        for worker in tuple(self._workers.values()):
+        self._swept_at = self.clock()
+        before = self._swept_at - FORGOTTEN
+        for worker in tuple(self._roll.all.values()):
             if worker.heard_at < before and not worker.running:
-                del self._workers[worker.id], self._of[worker.word.account_id][worker.id]
+                self._roll.drop(worker)
 
     def get(self, worker_id: str) -> Worker | None:
-        return self._workers.get(worker_id)
+        return self._roll.all.get(worker_id)
 
     def of(self, account_id: int) -> tuple[Worker, ...]:
         """The workers of an account, whatever their state."""
-        return tuple(self._of.get(account_id, {}).values())
+        return self._roll.of(account_id)
 
     def __iter__(self) -> Iterator[Worker]:
-        return iter(tuple(self._workers.values()))
+        return iter(tuple(self._roll.all.values()))
 
     def state(self, worker: Worker) -> State:
         if self.clock() - worker.heard_at > SILENCE:
@@ -279,8 +298,8 @@ class Fleet:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._workers.clear()
-        self._of.clear()
+        self._roll.clear()
+        self._swept_at = -math.inf
         self.share, self.failures = Share(), 0
 
     # --- who takes a job --------------------------------------------------------------------------------------------
@@ -289,15 +308,15 @@ class Fleet:
         """The workers that may serve a model of the account now, busy or not."""
         return [
             worker
-            for worker in self.of(account_id)
-            if model in worker.word.models and self.state(worker) is State.ACTIVE and not unfit(snapshot, worker)
+            for worker in self._roll.serving(account_id, model)
+            if self.state(worker) is State.ACTIVE and not unfit(snapshot, worker)
         ]
 
     def why_not(self, snapshot: Snapshot, account_id: int, model: str) -> str | None:
         """Why no worker could take a job; None: one could, if it had the time."""
         if self.able(snapshot, account_id, model):
             return None
-        there = [worker for worker in self.of(account_id) if model in worker.word.models]
+        there = self._roll.serving(account_id, model)
         if not there:
             return "no worker is registered"
         states = sorted({unfit(snapshot, worker) or f"is {self.state(worker)}" for worker in there})

@@ -25,6 +25,8 @@ from routing.presence import process_name, serving
 #: Seconds between two looks at how many processes send jobs, and between two sweeps of rows.
 COUNT_EVERY: Final = 5.0
 SWEEP_EVERY: Final = 60.0
+#: Words that the loop takes in without a break.
+_AT_ONCE: Final = 50
 #: A row may be seen so long after the moment that it was written by.
 _LATE: Final = timedelta(seconds=5)
 _COLUMNS: Final = ("account_id", "token_id", "url", "serves", "capacity", "running", "queued", "leaves", "sealed")
@@ -39,13 +41,15 @@ class Rows:
         self._known = known
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outbox: deque[str] = deque()
+        #: what was read and the loop has not learned yet, oldest first
+        self._found: deque[tuple[Word, float, str]] = deque()
         self._since: datetime | None = None
         self._count_at = self._sweep_at = 0.0
 
     def start(self) -> None:
         """From now on what is heard is known to the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._outbox = self._known.new_outbox()
+        self._outbox, self._found = self._known.new_outbox(), deque()
         self._since, self._count_at, self._sweep_at = None, 0.0, time.monotonic() + SWEEP_EVERY
 
     def stop(self) -> None:
@@ -58,9 +62,9 @@ class Rows:
         if loop is None:
             return
         self._write()
-        found = self._read()
-        if found:
-            loop.call_soon_threadsafe(self._learn, found)
+        self._found.extend(self._read())
+        if self._found:
+            loop.call_soon_threadsafe(self._learn_some)
         self._count()
 
     def load(self) -> None:
@@ -69,6 +73,12 @@ class Rows:
             return
         self._since = None
         self._learn(self._read())
+
+    def _learn_some(self) -> None:
+        """A slice of what was read, and the rest after what else the loop has to do: requests in between."""
+        self._learn([self._found.popleft() for _ in range(min(_AT_ONCE, len(self._found)))])
+        if self._found and self._loop is not None:
+            self._loop.call_soon(self._learn_some)
 
     def _learn(self, found: list[tuple[Word, float, str]]) -> None:
         for word, age, drained_by in found:

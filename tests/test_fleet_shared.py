@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from providers.secrets import Secret
@@ -27,9 +29,30 @@ def process(known: Fleet) -> Rows:
         def call_soon_threadsafe(self, call: Any, *given: Any) -> None:
             call(*given)
 
+        call_soon = call_soon_threadsafe
+
     rows._loop = Loop()  # type: ignore[assignment]
     rows._outbox = known.new_outbox()
     return rows
+
+
+class Turns:
+    """A loop that does what it was handed when its turn comes."""
+
+    def __init__(self) -> None:
+        self.handed: list[tuple[Any, tuple[Any, ...]]] = []
+
+    def call_soon(self, call: Any, *given: Any) -> None:
+        self.handed.append((call, given))
+
+    call_soon_threadsafe = call_soon
+
+    def turn(self) -> bool:
+        """Do what was handed over before; whether there was anything."""
+        now, self.handed = self.handed, []
+        for call, given in now:
+            call(*given)
+        return bool(now)
 
 
 @pytest.fixture
@@ -81,6 +104,27 @@ def test_a_process_that_starts_knows_the_workers_at_once(pair: Any) -> None:
     (worker,) = new
     assert new.state(worker) is State.ACTIVE
     assert new.clock() - worker.heard_at < 5
+
+
+def test_r_rel_22_a_process_that_starts_learns_of_many_workers_between_requests(pair: Any) -> None:
+    """No turn of its loop takes all of the table, and what was read first is learned first."""
+    (one, told), _ = pair
+    for number in range(450):
+        one.hear(msg(url=f"https://gpu-{number}.example/v1"))
+    told.look()
+    new, loop = Fleet(), Turns()
+    rows = process(new)
+    rows._loop = loop  # type: ignore[assignment]
+    rows.look()
+    known = [0]
+    loop.turn()
+    known.append(len(list(new)))
+    Worker.objects.update(drained_by="anna", changed_at=Now())
+    rows.look()
+    while loop.turn():
+        known.append(len(list(new)))
+    assert known[-1] == 450 and max(after - before for before, after in pairwise(known)) <= 200
+    assert {worker.drained_by for worker in new} == {"anna"}
 
 
 def test_the_long_silent_are_not_heard_of_again(pair: Any) -> None:

@@ -156,6 +156,52 @@ def test_a_fleet_that_is_full_takes_nobody_new(workers: FleetPlane, monkeypatch:
     assert workers.tell(url=URL, type="x").status_code == 200  # who is there stays
 
 
+def test_r_rel_22_a_worker_that_is_new_costs_no_look_at_all_others() -> None:
+    """Now and then it does: the long silent are forgotten though there is room."""
+
+    class Counted(Fleet):
+        sweeps = 0
+
+        def sweep(self) -> None:
+            self.sweeps += 1
+            super().sweep()
+
+    now = [0.0]
+    known = Counted(lambda: now[0])
+    for number in range(fleets.MOST_OF_ACCOUNT):
+        known.hear(Word(1, "t", f"https://w{number}.example/", ("x",)))
+    assert known.sweeps <= 1
+    for number in range(50):
+        with pytest.raises(FleetFull):
+            known.hear(Word(1, "t", f"https://more-{number}.example/", ("x",)))
+    assert known.sweeps <= 2, "nor does one for whom there is no room"
+    now[0] += fleets.FORGOTTEN + 1
+    known.hear(Word(2, "t", "https://one.example/", ("x",)))
+    assert len(list(known)) == 1
+
+
+def test_a_worker_is_found_by_what_it_serves_now(workers: FleetPlane) -> None:
+    """Whatever it served before, and no more once it is forgotten."""
+    from routing.store import store
+
+    name = workers.model("ok")
+    other = workers.model("ok:other")
+    told = workers.register(workers.servers[0], "ok")
+    assert workers.plane.ask(other).status_code == 503
+    workers.register(workers.servers[0], "ok:other")
+    assert [workers.plane.ask(each).status_code for each in (name, other)] == [503, 200]
+    workers.register(workers.servers[0], "ok", "ok:other")
+    assert [workers.plane.ask(each).status_code for each in (name, other)] == [200, 200]
+    worker = fleet.get(told["id"])
+    assert worker is not None
+    worker.heard_at -= fleets.FORGOTTEN + 1
+    fleet.sweep()
+    for model in ("ok", "ok:other"):
+        assert fleet.why_not(store.current, workers.account.pk, model) == "no worker is registered"
+    workers.register(workers.servers[0], "ok")
+    assert workers.plane.ask(name).status_code == 200
+
+
 def test_ten_thousand_workers_at_most() -> None:
     """A thousand of an account; the long silent make room."""
     now = [0.0]
