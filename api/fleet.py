@@ -103,10 +103,12 @@ class FleetView(DataView):
         return told
 
     def _told(self, worker: Worker) -> dict[str, Any]:
-        """A worker as it is told of, without its secret."""
+        """A worker as workers are told of it: without its secret, and without the name of who drained it."""
         routed = _routed(self.snapshot, self.account.id)
+        told = shown(self.snapshot, worker)
+        told["drained"] = bool(told.pop("drained_by"))
         return {
-            **shown(self.snapshot, worker),
+            **told,
             "heartbeat_seconds": HEARTBEAT,
             "silent_after_seconds": SILENCE,
             "unrouted": [model for model in worker.word.models if model not in routed],

@@ -8,6 +8,8 @@ import pytest
 
 from routing import fleet as fleets
 from routing.fleet import Fleet, FleetFull, Word, fleet
+from routing.fleet_rows import drain
+from tests.people import client
 from tests.workers import FleetPlane
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +43,25 @@ def test_no_other_token_registers_a_worker(workers: FleetPlane, kind: str) -> No
     for path in ("register", "deregister"):
         assert code(workers.tell(path, other, url=URL, type="x")) == (403, "fleet_token_required")
     assert not list(fleet)
+
+
+def test_a_worker_is_told_that_it_is_drained_and_not_by_whom(workers: FleetPlane) -> None:
+    """Names of people are for those who sign in."""
+    workers.plane.settle()
+    told = workers.tell(url=URL, type="x").json()
+    workers.plane.eventually(lambda: drain(told["id"], "anna-the-operator"))  # the others know it by then
+    headers = {"authorization": f"Bearer {workers.token}"}
+
+    def listed() -> Any:
+        return workers.client.get("/fleet/register", headers=headers)
+
+    workers.plane.eventually(lambda: listed().json()["data"][0]["state"] == "draining")
+    answers = listed(), workers.tell(url=URL, type="x"), workers.tell("deregister", url=URL)
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert "anna" not in "".join(answer.text for answer in answers)
+    assert told["drained"] is False and answers[1].json()["drained"] is True
+    (shown,) = client("auditor").get("/manage/workers/").json()
+    assert shown["drained_by"] == "anna-the-operator"
 
 
 def test_no_token_and_a_wrong_one_are_one_answer(workers: FleetPlane) -> None:
