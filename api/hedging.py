@@ -6,7 +6,7 @@ from api.tickets import tickets
 from api.trip import Trip
 from routing.candidates import Candidate
 from routing.hedge_after import read
-from routing.hedging import delay
+from routing.moment import hedge_delay
 from routing.snapshot import ModelEntry
 
 
@@ -29,5 +29,5 @@ def hedge_of(trip: Trip, candidate: Candidate) -> Hedge | None:
     assert trip.snapshot is not None
     model = trip.snapshot.models.get(candidate.public_name)
     after = read(model.hedge_after) if model is not None else None
-    seconds = delay(after, candidate.place) if after is not None else None
+    seconds = hedge_delay(trip.snapshot, after, candidate) if after is not None else None
     return Hedge(model, seconds) if model is not None and seconds is not None else None

@@ -18,8 +18,7 @@ from routing.allow import identity_of
 from routing.candidates import Candidate, Dropped, Unresolved
 from routing.fitting import NOTHING, Needs
 from routing.hedge_after import read
-from routing.hedging import delay
-from routing.moment import Moment
+from routing.moment import Moment, hedge_delay
 from routing.questions import Endpoint, endpoint_for, endpoint_of
 from routing.resolve import Ask, Plan, resolve
 from routing.serving import Keys, key_set_in_use, keys_of, reasons, to_enter_again
@@ -133,7 +132,7 @@ def _hedged_after(snapshot: Snapshot, candidate: Candidate) -> str | None:
     after = read(model.hedge_after) if model is not None else None
     if model is None or after is None:
         return None
-    seconds = delay(after, candidate.place)
+    seconds = hedge_delay(snapshot, after, candidate)
     now = "too little is known of it yet" if seconds is None else f"{seconds:.3g} s now"
     return f"{model.hedge_after} ({now}), at most {model.hedge_daily} requests a day"
 

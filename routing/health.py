@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from routing.places import OF_KEYS, Circuit, Failure, Figures, Place
@@ -33,6 +33,8 @@ MAX_PLACES: Final = 4096
 #: Times to the first byte of which percentiles are told, and how many of them it takes to say what is usual.
 _SAMPLES: Final = 64
 USUAL: Final = 20
+#: Times of several places together that are enough to say it of all of them: each request of a hedged model asks.
+_POOLED: Final = 8 * _SAMPLES
 
 
 class _Told:
@@ -115,7 +117,7 @@ class _Record:
 
     def share(self, share: float) -> float | None:
         """Seconds within which so much of its answers began, between 0 and 1; None while it is too early to say."""
-        return _percentile(self.first_bytes, share) if len(self.first_bytes) >= USUAL else None
+        return _usual(self.first_bytes, share)
 
     def close(self) -> None:
         """Requests may go there again."""
@@ -305,12 +307,17 @@ class Health:
         record = self._places.get(place)
         return record.served if record is not None else 0.0
 
-    def share(self, place: Place, share: float) -> float | None:
-        """Seconds within which so much of the answers there began of late, or None."""
-        record = self._places.get(place)
-        if record is None or self.clock() - record.heard > MAX_AGE:
-            return None
-        return record.share(share)
+    def share(self, places: Iterable[Place], share: float) -> float | None:
+        """Seconds within which so much of the answers there, all taken together, began of late, or None."""
+        oldest = self.clock() - MAX_AGE
+        known: deque[float] = deque()
+        for place in places:
+            record = self._places.get(place)
+            if record is not None and record.heard >= oldest:
+                known.extend(record.first_bytes)
+                if len(known) >= _POOLED:
+                    break
+        return _usual(known, share)
 
     def in_flight(self, place: Place) -> int:
         """Requests of this process that are there now."""
@@ -378,6 +385,10 @@ def _moved(known: float | None, seconds: float) -> float:
 
 def _percentile(values: deque[float], share: float) -> float | None:
     return sorted(values)[max(math.ceil(len(values) * share), 1) - 1] if values else None
+
+
+def _usual(values: deque[float], share: float) -> float | None:
+    return _percentile(values, share) if len(values) >= USUAL else None
 
 
 #: Of this process.

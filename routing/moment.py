@@ -11,6 +11,7 @@ from routing.candidates import Candidate
 from routing.fleet import fleet
 from routing.health import health, resting
 from routing.hearsay import everybody
+from routing.hedge_after import After
 from routing.places import Place
 from routing.serving import NO_KEYS, Keys, why_not
 from routing.snapshot import Snapshot
@@ -50,6 +51,17 @@ class Moment:
         return sum(everybody.in_flight(place) for place in self._places(candidate))
 
     def _places(self, candidate: Candidate) -> tuple[Place, ...]:
-        """What health is kept of where workers serve the candidate: of each by itself."""
-        workers = fleet.able(self._snapshot, candidate.account.id, candidate.upstream_model)
-        return tuple(worker.place(candidate.upstream_model) for worker in workers)
+        return places_of(self._snapshot, candidate)
+
+
+def places_of(snapshot: Snapshot, candidate: Candidate) -> tuple[Place, ...]:
+    """What health is kept of: the candidate's place; where workers serve it, that of each which may get the job."""
+    if not candidate.fleet:
+        return (candidate.place,)
+    model = candidate.upstream_model
+    return tuple(worker.place(model) for worker in fleet.able(snapshot, candidate.account.id, model))
+
+
+def hedge_delay(snapshot: Snapshot, after: After, candidate: Candidate) -> float | None:
+    """Seconds after which the next candidate is asked as well; None while too little is known of this one."""
+    return health.share(places_of(snapshot, candidate), after.share) if after.share else after.seconds

@@ -9,6 +9,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from routing.explain import explain
+from routing.health import USUAL, health
+from routing.store import store
 from tests.faults.upstream import completion
 from tests.people import client
 from tests.workers import FleetPlane, WorkerServer
@@ -94,6 +97,35 @@ def test_r_rel_10_one_request_asks_three_places_at_most_with_fleets_and_hedging(
     answer = workers.plane.ask(name)
     assert answer.status_code >= 500
     assert sum(workers.came()) + len(workers.plane.upstream.requests) - before == 3
+
+
+def test_a_fleet_is_hedged_by_what_its_workers_took_together(workers: FleetPlane) -> None:
+    """Those that may take the job now; who has left says nothing any more."""
+    *both, gone = (workers.register(server, "work:0.4") for server in workers.servers)
+    name = "percentile"
+    routes = (workers.account, "work:0.4", {"infra": "fleet"}), (workers.plane.account, "ok")
+    workers.plane.world.model(name, *routes, hedge_after="p95", hedge_daily=100)
+    workers.plane.settle()
+
+    def said() -> str:
+        return str(explain(store.current, name)["candidates"][0]["hedged_after"])
+
+    def answered(worker: Any, seconds: float, times: int) -> None:
+        for _ in range(times):
+            watch = health.watch((workers.account.pk, f"work:0.4@{worker['id']}"))
+            watch.began(seconds)
+            watch.served()
+
+    answered(gone, 5.0, USUAL)
+    assert said().startswith("p95 (5 s now)")
+    workers.tell("deregister", url=workers.servers[2].url)
+    assert said().startswith("p95 (too little is known")
+    assert workers.plane.ask(name).headers["x-jackfield-attempts"] == "1"
+    for worker in both:
+        answered(worker, 0.02, USUAL)
+    assert said().startswith("p95 (0.02 s now)")
+    answer = workers.plane.ask(name)
+    assert (answer.status_code, answer.headers["x-jackfield-route"]) == (200, "up/ok")
 
 
 @pytest.mark.parametrize("role", ["operator", "auditor", "anonymous"])
