@@ -245,7 +245,7 @@ def gateway(transactional_db: None, rested: None) -> Iterator[Served]:
 def eventually() -> Callable[..., Any]:
     """`eventually(check)`: the first true value of `check()`, asked often. The limit is for what never comes true."""
 
-    def wait(check: Callable[[], Any], seconds: float = 10.0) -> Any:
+    def wait(check: Callable[[], Any], seconds: float = 30.0) -> Any:
         end = time.monotonic() + seconds
         while True:
             value = check()

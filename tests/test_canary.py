@@ -291,9 +291,9 @@ def test_x06_no_secret_is_to_be_seen_anywhere(
     for name in ("httpx", "httpcore"):  # this test's own client tells what it asks for; the gateway has none of it
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sinks = Sinks()
-    eventually(lambda: "good" in store.current.models and len(store.current.tokens) > 0, 5)
+    eventually(lambda: "good" in store.current.models and len(store.current.tokens) > 0)
     admin = world.token(kind="a")
-    eventually(lambda: len(store.current.tokens) == 2, 5)
+    eventually(lambda: len(store.current.tokens) == 2)
     use_v1(sinks, gateway, planted, admin)
     use_pages(sinks)
     use_commands(sinks)

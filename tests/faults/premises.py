@@ -110,7 +110,7 @@ class Premises:
                 clients = client.client_list()
             except redis.exceptions.RedisError:
                 return False
-            asking = [one for one in clients if one["cmd"].startswith("zrangebyscore") and int(one["idle"]) <= 1]
+            asking = [one for one in clients if one["cmd"].startswith("zrange") and int(one["idle"]) <= 1]
             return len(asking) >= len(self.gateways.pids)
 
         took = eventually(all_of_them, seconds, 0.05)
