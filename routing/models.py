@@ -267,19 +267,21 @@ class AccountProbe(models.Model):
 
 
 class Notice(models.Model):
-    """What every gateway process is to do about circuits, once: each looks here every second."""
+    """What every gateway process is to do about circuits and resting keys, once: each looks here every second."""
 
     class Kind(models.TextChoices):
         CLOSE = "close", "Close the circuit"
         HASTEN = "hasten", "Let a request through"
+        AGAIN = "again", "Use a key again"
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     kind = models.CharField(max_length=6, choices=Kind.choices)
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+")
     upstream_model = models.CharField(max_length=191, blank=True, help_text="Empty: all of the account's.")
+    fingerprint = models.CharField(max_length=12, blank=True, default="", help_text="Of the key.")
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.account_id} / {self.upstream_model or '*'}"
+        return f"{self.kind} {self.account_id} / {self.fingerprint or self.upstream_model or '*'}"
 
 
 class GatewayProcess(models.Model):

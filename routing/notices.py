@@ -1,4 +1,4 @@
-"""What people and probes say about circuits, and its way to every process: rows in the database.
+"""What people and probes say about circuits and resting keys, and its way to every process: rows in the database.
 
 Each process looks for them once a second in the thread that follows the database; what is there at its first look is
 from before it served and is passed over. What is new is done in the event loop.
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from django.db import transaction
 
+from keys.cooling import Cooling
+from keys.models import ProviderKey
+from keys.pool import pool
 from providers.models import Account
 from routing.health import Health, health
 from routing.models import Notice
@@ -20,7 +24,7 @@ from routing.revisions import Author, recording
 #: Seconds between two looks.
 PERIOD: Final = 1.0
 #: The newest notices that a look reads. Numbers are given before they are written, so later ones may be seen first.
-_NEWEST: Final = 100
+_NEWEST: Final = 300
 
 
 def close_circuit(account: Account, upstream_model: str, author: Author) -> None:
@@ -38,11 +42,20 @@ def close_circuit(account: Account, upstream_model: str, author: Author) -> None
         )
 
 
+def use_again(keys: Iterable[ProviderKey]) -> None:
+    """Have every process use these keys at once, however long they were to rest. `key_set` is at hand."""
+    again = Notice.Kind.AGAIN
+    Notice.objects.bulk_create(
+        Notice(kind=again, account_id=key.key_set.account_id, fingerprint=key.fingerprint) for key in keys
+    )
+
+
 class Notices:
     """What this process has heard of them."""
 
-    def __init__(self, known: Health) -> None:
+    def __init__(self, known: Health, resting: Cooling) -> None:
         self._known = known
+        self._resting = resting
         self._loop: asyncio.AbstractEventLoop | None = None
         self._due = 0.0
         self._seen: frozenset[int] | None = None
@@ -60,20 +73,23 @@ class Notices:
         if loop is None or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + PERIOD
-        rows = list(Notice.objects.order_by("-pk").values_list("pk", "kind", "account_id", "upstream_model")[:_NEWEST])
+        columns = ("pk", "kind", "account_id", "upstream_model", "fingerprint")
+        rows = list(Notice.objects.order_by("-pk").values_list(*columns)[:_NEWEST])
         before, self._seen = self._seen, frozenset(row[0] for row in rows)
         if before is None:
             return
-        for pk, kind, account, model in reversed(rows):
+        for pk, *said in reversed(rows):
             if pk not in before:
-                loop.call_soon_threadsafe(self._do, kind, account, model)
+                loop.call_soon_threadsafe(self._do, *said)
 
-    def _do(self, kind: str, account: int, model: str) -> None:
+    def _do(self, kind: str, account: int, model: str, fingerprint: str) -> None:
         if kind == Notice.Kind.CLOSE:
             self._known.release((account, model))
         elif kind == Notice.Kind.HASTEN:
             self._known.hasten(account)
+        elif kind == Notice.Kind.AGAIN:
+            self._resting.clear(fingerprint)
 
 
 #: Of this process.
-notices = Notices(health)
+notices = Notices(health, pool.cooling)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from keys.cooling import Cooling
 from keys.models import ProviderKey
 from keys.pool import pool
 from keys.spent import AGAIN, Spent
@@ -16,8 +17,9 @@ from keys.vault import replace_key
 from project.diagnosis_rows import spent
 from providers.secrets import Secret
 from providers.verdicts import judge
-from routing.health import health
+from routing.health import Health, health
 from tests.faults.fixtures import KEYS
+from tests.noticing import noticing
 from tests.people import client
 from tests.test_keys_rotation import tried
 
@@ -313,6 +315,17 @@ def test_r_rel_09_a_spent_key_is_used_again_at_once_where_a_security_admin_says_
     assert not pool.is_cool(key.fingerprint) and ProviderKey.objects.get(pk=key.pk).spent_at is None
     plane.ask(model)
     assert tried(plane)[2:] == [KEYS[0], KEYS[1]]
+
+
+@through
+def test_a_key_is_used_again_in_a_process_that_shares_no_redis(plane: Any) -> None:
+    key = ProviderKey.objects.get(position=0)
+    resting = Cooling()
+    resting.cool(key.fingerprint, 3600)
+    resting.cool("0123456789ab", 3600)
+    chosen = {"action": "use_again", "_selected_action": [str(key.pk)]}
+    noticing(Health(), lambda: client("security").post(KEY_LIST, chosen), resting)
+    assert not resting.is_cool(key.fingerprint) and resting.is_cool("0123456789ab")
 
 
 @through

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 import threading
@@ -24,12 +23,13 @@ from providers.probing import declared, most_a_day
 from routing.health import CONSECUTIVE, REST, Health
 from routing.hearsay import encoded, report
 from routing.models import AccountProbe, Notice, Revision
-from routing.notices import Notices, close_circuit
+from routing.notices import close_circuit
 from routing.places import Circuit, Failure
 from routing.presence import show
 from routing.probing import AT_ONCE, HURRIED, MOST, PATIENCE, probe
 from routing.tasks import probe_accounts
 from tests.conftest import Served, serve
+from tests.noticing import noticing
 from tests.people import client
 
 pytestmark = pytest.mark.django_db
@@ -208,29 +208,6 @@ def test_a_day_has_no_more_probes_than_is_declared(near: Account, upstream: Upst
 )
 def test_the_daily_cost_is_declared(terms: tuple[str, int, int], said: str) -> None:
     assert declared(*terms) == said
-
-
-def noticing(health: Health, act: Any) -> None:
-    """Run a process's loop with notices, `act` in between its first look and the next."""
-
-    async def running() -> None:
-        heard = Notices(health)
-        heard.start()
-        for deed in (lambda: None, act, lambda: None):
-            await asyncio.to_thread(_apart, deed)
-            heard._due = 0.0
-            await asyncio.to_thread(_apart, heard.look)
-            await asyncio.sleep(0)
-        heard.stop()
-
-    asyncio.run(running())
-
-
-def _apart(deed: Any) -> None:
-    try:
-        deed()
-    finally:
-        connection.close()
 
 
 @pytest.mark.django_db(transaction=True)

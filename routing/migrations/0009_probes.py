@@ -31,8 +31,9 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(auto_now_add=True, db_index=True)),
-                ('kind', models.CharField(choices=[('close', 'Close the circuit'), ('hasten', 'Let a request through')], max_length=6)),
+                ('kind', models.CharField(choices=[('close', 'Close the circuit'), ('hasten', 'Let a request through'), ('again', 'Use a key again')], max_length=6)),
                 ('upstream_model', models.CharField(blank=True, help_text="Empty: all of the account's.", max_length=191)),
+                ('fingerprint', models.CharField(blank=True, default='', help_text='Of the key.', max_length=12)),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='providers.account')),
             ],
         ),
