@@ -107,7 +107,7 @@ class Postgres:
             if path.stat().st_uid == 0 and path.is_relative_to(tempfile.gettempdir()) and path != Path("/tmp"):
                 path.chmod(0o711)
         own = f"setpriv --reuid={owner.pw_uid} --regid={owner.pw_gid} --clear-groups"
-        mount = f"mount -t tmpfs -o size=160m,mode=0700,uid={owner.pw_uid},gid={owner.pw_gid} tmpfs {data.parent}"
+        mount = f"mount -t tmpfs -o size=768m,mode=0700,uid={owner.pw_uid},gid={owner.pw_gid} tmpfs {data.parent}"
         return ["unshare", "-m", "sh", "-c", f"{mount} && {own} {make} && exec {own} {serve}"]
 
     def _wait(self) -> None:
@@ -181,9 +181,11 @@ class Postgres:
         return Path(f"/proc/{self._process.pid}/root{self._folder}/disk/filler")
 
     def _fill(self) -> None:
-        with self._filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4096))
+        with self._filler.open("wb", buffering=0) as file:
+            for size in (2**20, 4096):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
 
     def close(self) -> None:
         self.heal()
