@@ -36,10 +36,10 @@ def main() -> int:
             started = time.monotonic()
             rows.append(scenario("short" if options.short else "long", options.seed))
             print(f"{scenario.__name__}: {time.monotonic() - started:.0f} s, {rows[-1].measured}", file=sys.stderr)
-    finally:
+    finally:  # what was measured is told, also where a scenario could not go on
+        print(f"seed {options.seed}\n\n{table(rows)}", flush=True)
         lab.close()
         shutil.rmtree(homes, ignore_errors=True)
-    print(f"seed {options.seed}\n\n{table(rows)}")
     return 0 if all(row.kept for row in rows) else 1
 
 
